@@ -1,0 +1,401 @@
+"""The one configuration document of a territory: who takes part, under which agreements, by which tables.
+
+Each applied change makes a new immutable version; routing and claims read a version, never files.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from hub.rights.agreement import Agreement, Kind, Strict, agreement_problems, overlaps
+from hub.rights.territory import Territory, master_problems, siret_problem
+
+_Id = r"^[a-z0-9][a-z0-9-]{0,30}$"
+_Value = TypeVar("_Value")
+
+#: Columns of the territory's tables that hold several values, separated by blanks.
+_LISTS = {"public", "provider_kinds", "may_be_sent_to"}
+TABLES = ("measure_types", "structures", "actions", "crosswalk")
+
+
+class ConfigurationError(ValueError):
+    """The configuration does not hold; nothing was applied. `problems` name file and key, one sentence each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class Organisation(Strict):
+    """A legal person (SIRET) of one kind. Agreements and *own event* are the organisation's, not its systems'."""
+
+    id: str = Field(pattern=_Id)
+    siret: str
+    kind: Kind
+    name: str = Field(min_length=1)
+
+    @field_validator("siret")
+    @classmethod
+    def _siret(cls, value: str) -> str:
+        if problem := siret_problem(value):
+            raise ValueError(problem)
+        return value
+
+
+class Partner(Strict):
+    """One system of an organisation. `id` is opaque: it stands in topics and headers, where a name could reveal health.
+
+    `settings` are those of the connector's manifest; `secrets` are references (``env:NAME``, ``file:PATH``,
+    ``sealed:…``), never values. A removed partner stays in the document: its id is never used again.
+    """
+
+    id: str = Field(pattern=_Id)
+    organisation: str
+    connector: str = Field(pattern=r"^[a-z][a-z0-9_]{1,40}$")
+    settings: dict[str, Any] = Field(default_factory=dict)
+    secrets: dict[str, str] = Field(default_factory=dict)
+    backfill: Literal["none"] = "none"
+    removed_on: date | None = None
+
+    @field_validator("secrets")
+    @classmethod
+    def _references(cls, secrets: dict[str, str]) -> dict[str, str]:
+        for name, reference in secrets.items():
+            scheme, _, rest = reference.partition(":")
+            if scheme not in ("env", "file", "sealed") or not rest:
+                raise ValueError(
+                    f'{name}: write where the secret is kept ("env:NAME", "file:PATH" or "sealed:…"), not the secret'
+                )
+        return secrets
+
+    def active(self, on: date) -> bool:
+        """False from the day of removal on."""
+        return self.removed_on is None or on < self.removed_on
+
+
+class Partners(Strict):
+    """What a partners file (``hub partner apply FILE``) sets: entries are added or replaced by id, none is taken away."""
+
+    territory: str
+    organisations: tuple[Organisation, ...] = ()
+    partners: tuple[Partner, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+
+
+class Configuration(Strict):
+    """One immutable version of a territory's configuration; JSON both ways by ``document()`` and ``model_validate``."""
+
+    territory: Territory
+    organisations: tuple[Organisation, ...] = ()
+    partners: tuple[Partner, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        kinds = {organisation.id: organisation.kind for organisation in self.organisations}
+        problems = [
+            f"{what}: {name} stands twice"
+            for what, names in (
+                ("organisations", [o.id for o in self.organisations]),
+                ("partners", [p.id for p in self.partners]),
+                ("agreements", [a.id for a in self.agreements]),
+            )
+            for name, count in Counter(names).items()
+            if count > 1
+        ]
+        problems += [
+            f"partner {partner.id}: organisation {partner.organisation!r} is not declared"
+            for partner in self.partners
+            if partner.organisation not in kinds
+        ]
+        for agreement in self.agreements:
+            if agreement.organisation not in kinds:
+                problems.append(
+                    f"agreement {agreement.id}: organisation {agreement.organisation!r} is not declared"
+                )
+            else:
+                problems += agreement_problems(agreement, kinds[agreement.organisation])
+        problems += overlaps(self.agreements)
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def document(self) -> dict[str, Any]:
+        """The JSON document of this version (column ``configuration.document``)."""
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """SHA-256 (hex) of the canonical document: equal configurations have equal digests."""
+        canonical = json.dumps(self.document(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def memo(self, key: str, build: Callable[[Configuration], _Value]) -> _Value:
+        """What is computed once per configuration (routing plans); the configuration itself never changes."""
+        kept = self.kept
+        if key not in kept:
+            kept[key] = build(self)
+        return kept[key]
+
+    @cached_property
+    def kept(self) -> dict[str, Any]:
+        """Where `memo` keeps its values."""
+        return {}
+
+    def partner(self, partner: str) -> Partner | None:
+        """The partner of this id, removed ones included."""
+        return self.memo("partner", lambda c: {p.id: p for p in c.partners}).get(partner)
+
+    def organisation(self, organisation: str) -> Organisation | None:
+        return self.memo("organisation", lambda c: {o.id: o for o in c.organisations}).get(organisation)
+
+    def organisation_of(self, partner: str) -> Organisation | None:
+        """The organisation behind a partner."""
+        known = self.partner(partner)
+        return self.organisation(known.organisation) if known else None
+
+    def kind_of(self, partner: str) -> Kind | None:
+        organisation = self.organisation_of(partner)
+        return organisation.kind if organisation else None
+
+    def agreements_for(self, organisation: str, record: str) -> tuple[Agreement, ...]:
+        """All agreements of the organisation that name the record, past and future ones included."""
+        return self.memo("agreements", _by_record).get((organisation, record), ())
+
+    def agreement(self, partner: str, record: str, on: date) -> Agreement | None:
+        """The agreement in force that day under which this partner receives the record; at most one by validation."""
+        organisation = self.organisation_of(partner)
+        if organisation is None:
+            return None
+        return next((a for a in self.agreements_for(organisation.id, record) if a.in_force(on)), None)
+
+
+def _by_record(configuration: Configuration) -> dict[tuple[str, str], tuple[Agreement, ...]]:
+    found: dict[tuple[str, str], tuple[Agreement, ...]] = {}
+    for agreement in configuration.agreements:
+        for record in agreement.records:
+            key = (agreement.organisation, record)
+            found[key] = (*found.get(key, ()), agreement)
+    return found
+
+
+def combine(current: Configuration | None, document: Territory | Partners) -> Configuration:
+    """The next version: a territory file replaces the territory's part, a partners file adds or replaces entries by id.
+
+    Pure. Raises ConfigurationError: partners before their territory, another territory, a partner that changes its
+    organisation or comes back after its removal (a partner id is never used again), or an inconsistent whole.
+    """
+    if isinstance(document, Territory):
+        if current is not None and current.territory.id != document.id:
+            raise ConfigurationError(
+                [f"this configuration is of territory {current.territory.id}, not {document.id}"]
+            )
+        whole = {
+            "territory": document,
+            "organisations": current.organisations if current else (),
+            "partners": current.partners if current else (),
+            "agreements": current.agreements if current else (),
+        }
+    else:
+        if current is None or current.territory.id != document.territory:
+            raise ConfigurationError(
+                [f"territory {document.territory} is not configured: run `hub territory apply` first"]
+            )
+        if problems := list(_changed_identity(current, document)):
+            raise ConfigurationError(problems)
+        whole = {
+            "territory": current.territory,
+            "organisations": _merged(current.organisations, document.organisations),
+            "partners": _merged(current.partners, document.partners),
+            "agreements": _merged(current.agreements, document.agreements),
+        }
+    try:
+        return Configuration(**whole)
+    except ValidationError as error:
+        raise ConfigurationError(list(_sentences(error))) from error
+
+
+def _changed_identity(current: Configuration, document: Partners) -> Iterator[str]:
+    for new in document.partners:
+        old = current.partner(new.id)
+        if old is None:
+            continue
+        if old.organisation != new.organisation:
+            yield f"partner {new.id}: belongs to {old.organisation}; give {new.organisation} a partner id of its own"
+        if old.removed_on is not None and new.removed_on != old.removed_on:
+            yield f"partner {new.id}: was removed on {old.removed_on}; a partner id is never used again"
+
+
+def _merged(old: Iterable[Any], new: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple({entry.id: entry for entry in (*old, *new)}.values())
+
+
+def doubts(configuration: Configuration, today: date) -> list[str]:
+    """What holds but is probably not meant, one sentence each; printed by ``apply``, it stops nothing."""
+    known = {partner.id for partner in configuration.partners}
+    territory = configuration.territory
+    found = master_problems(territory, known)
+    found += [
+        f"{table}.csv: {getattr(row, key)}: partner {row.partner} is not declared"
+        for table, key, rows in (
+            ("structures", "webrsa_id", territory.structures),
+            ("actions", "convention", territory.actions),
+        )
+        for row in rows
+        if row.partner not in known
+    ]
+    for partner in configuration.partners:
+        if partner.active(today) and not any(
+            a.organisation == partner.organisation and a.in_force(today) for a in configuration.agreements
+        ):
+            found.append(f"partner {partner.id}: no agreement is in force on {today}: it receives nothing")
+    for agreement in configuration.agreements:
+        organisation = configuration.organisation(agreement.organisation)
+        if agreement.end < today:
+            found.append(f"agreement {agreement.id}: ended on {agreement.end}")
+        elif organisation and organisation.kind == "structure" and agreement.article9 is None:
+            found.append(
+                f"agreement {agreement.id}: no article 9 basis: sensitive measures are not sent to {organisation.id}"
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One difference between two versions: where, and what stood there (None = nothing)."""
+
+    path: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"+ {self.path} = {_shown(self.path, self.after)}"
+        if self.after is None:
+            return f"- {self.path} (was {_shown(self.path, self.before)})"
+        return f"~ {self.path}: {_shown(self.path, self.before)} → {_shown(self.path, self.after)}"
+
+
+def diff(old: Configuration | None, new: Configuration) -> list[Change]:
+    """The differences, sorted by path; `old` None = everything is new."""
+    before = dict(_flat("", old.document())) if old else {}
+    after = dict(_flat("", new.document()))
+    return [
+        Change(path, before.get(path), after.get(path))
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path) != after.get(path)
+    ]
+
+
+def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Leaves by path; rows of a table are named by their own key, so that an inserted row is one difference."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _flat(f"{path}.{key}" if path else key, inner)
+    elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
+        for row in value:
+            name = next(
+                (
+                    str(row[k])
+                    for k in ("id", "code", "webrsa_id", "convention", "name", "casf")
+                    if row.get(k)
+                ),
+                None,
+            )
+            name = name or "-".join(str(v) for v in row.values())
+            name += f"@{row['valid_from']}" if "valid_from" in row else ""
+            yield from _flat(f"{path}.{name}", row)
+    elif value not in (None, [], {}):
+        yield path, value
+
+
+def _shown(path: str, value: Any) -> str:
+    if ".secrets." in path and str(value).startswith("sealed:"):
+        return "sealed:…"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+
+def load_territory(folder: Path) -> Territory:
+    """Read ``territory.toml`` and its tables. Raises ConfigurationError naming file, line and key."""
+    document = _toml(folder / "territory.toml")
+    lines: dict[str, list[int]] = {}
+    for table in TABLES:
+        if table in document:
+            raise ConfigurationError([f"{folder / 'territory.toml'}: {table}: belongs into {table}.csv"])
+        path = folder / f"{table}.csv"
+        if path.exists():
+            rows = _table(path)
+            document[table] = [row for _, row in rows]
+            lines[table] = [line for line, _ in rows]
+    try:
+        return Territory.model_validate(document)
+    except ValidationError as error:
+        raise ConfigurationError([_placed(folder, lines, s) for s in _sentences(error)]) from error
+
+
+def load_partners(path: Path) -> Partners:
+    """Read a partners file. Raises ConfigurationError naming file and key."""
+    try:
+        return Partners.model_validate(_toml(path))
+    except ValidationError as error:
+        raise ConfigurationError([f"{path}: {sentence}" for sentence in _sentences(error)]) from error
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError([f"{path}: cannot be read ({error.strerror})"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError([f"{path}: {error}"]) from error
+
+
+def _table(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Rows of a ``;`` table with their line: UTF-8, with or without BOM; lines starting with # are comments, empty cells
+    are absent. Raises ConfigurationError for a row with more or fewer cells than the header."""
+    kept = [
+        (number, line)
+        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1)
+        if line.strip() and not line.startswith("#")
+    ]
+    cells = list(csv.reader((line for _, line in kept), delimiter=";", strict=True))
+    if not cells:
+        return []
+    header = [name.strip() for name in cells[0]]
+    rows = []
+    for (number, _), row in zip(kept[1:], cells[1:], strict=True):
+        if len(row) != len(header):
+            raise ConfigurationError([f"{path}: line {number}: {len(row)} cells under {len(header)} columns"])
+        pairs = zip(header, (cell.strip() for cell in row), strict=True)
+        rows.append((number, {c: v.split() if c in _LISTS else v for c, v in pairs if v or c in _LISTS}))
+    return rows
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_input=False):
+        place = ".".join(str(part + 1) if isinstance(part, int) else part for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        yield from (f"{place}: {part}" if place else part for part in text.split("; "))
+
+
+def _placed(folder: Path, lines: Mapping[str, list[int]], sentence: str) -> str:
+    """Name file and line that a key comes from: "measure_types.2.code: …" is the second row of measure_types.csv."""
+    table, _, rest = sentence.partition(".")
+    row, _, rest = rest.partition(".")
+    if table in lines and row.isdigit():
+        return f"{folder / f'{table}.csv'}: line {lines[table][int(row) - 1]}: {rest}"
+    return f"{folder / 'territory.toml'}: {sentence}"
