@@ -1,0 +1,29 @@
+"""The command `hub`: thin wrappers, one module per noun, heavy imports inside the commands.
+
+Exit codes: 0 ok · 1 error · 2 usage · 3 unaccounted · 4 refused by policy."""
+
+from __future__ import annotations
+
+import typer
+
+from hub.cli import parts
+
+app = typer.Typer(
+    name="hub",
+    help="The SPIE hub. Exit codes: 0 ok, 1 error, 2 usage, 3 unaccounted, 4 refused by policy.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    rich_markup_mode=None,
+)
+
+# bare verbs, only for the whole hub
+app.command("up")(parts.up)
+app.command("down")(parts.down)
+app.command("doctor")(parts.doctor)
+# nouns: app.add_typer(event.app, name="event")
+
+
+def main() -> None:
+    """Entry point of the command `hub`."""
+    app()
