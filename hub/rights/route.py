@@ -26,7 +26,6 @@ engine first (protocol.md §8 c). Defaults of kinds and route.toml belong to the
 HUB = "hub"
 """Emitter and organisation of the records that the hub itself makes."""
 
-Verdict = Literal["send", "withhold", "erased"]
 Reason = Literal[
     "own_event",
     "no_agreement",
@@ -110,12 +109,36 @@ class Facts:
 _FACTS = tuple(field.name for field in fields(Facts))
 
 
+@dataclass(frozen=True, slots=True)
+class Send:
+    """The partner gets it: waiting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withhold:
+    """The event concerns the partner, and it does not get it: withheld(reason)."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """The event concerns the partner, and its person is being erased: erased."""
+
+
+Verdict = Send | Withhold | Erase
+
+
 class Routed(NamedTuple):
-    """One delivery to insert: send = waiting, withhold = withheld(reason), erased = erased."""
+    """One delivery to insert."""
 
     partner: str
     verdict: Verdict
-    reason: Reason | None = None
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why it is withheld, else None."""
+        return self.verdict.reason if isinstance(self.verdict, Withhold) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +210,7 @@ class _Column:
     notice: bool
     removed_on: date | None
     send: Routed
-    erased: Routed
+    erase: Routed
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +241,8 @@ def _plans(configuration: Configuration) -> dict[str, _Plan]:
                     defaults(organisation.kind).get(record),
                     row.notice,
                     partner.removed_on,
-                    Routed(partner.id, "send"),
-                    Routed(partner.id, "erased"),
+                    Routed(partner.id, Send()),
+                    Routed(partner.id, Erase()),
                 )
         copying = [column for column in columns.values() if "measure_copy" in column.tests]
         plans[record] = _Plan(
@@ -267,7 +290,7 @@ def allowed(facts: Facts, configuration: Configuration, partner: str, on: date) 
     plan = configuration.memo("plans", _plans).get(facts.record)
     column = plan.columns.get(partner) if plan else None
     if plan is None or column is None or (column.removed_on is not None and on >= column.removed_on):
-        return Routed(partner, "withhold", "partner_removed")
+        return Routed(partner, Withhold("partner_removed"))
     return _verdict(column, facts, plan, on)
 
 
@@ -288,8 +311,8 @@ def _named(column: _Column, facts: Facts) -> bool:
 def _verdict(column: _Column, facts: Facts, plan: _Plan, on: date) -> Routed:
     reason = _withheld(column, facts, plan, on)
     if reason is not None:
-        return Routed(column.partner, "withhold", reason)
-    return column.erased if facts.erasing and facts.record != "PersonErased" else column.send
+        return Routed(column.partner, Withhold(reason))
+    return column.erase if facts.erasing and facts.record != "PersonErased" else column.send
 
 
 def _withheld(column: _Column, facts: Facts, plan: _Plan, on: date) -> Reason | None:

@@ -7,10 +7,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import Any
 
-from hub.rights.agreement import PROTECTED, Agreement, Kind, common, covers, defaults
+from hub.rights.agreement import PROTECTED, Kind, common, covers, defaults
 from hub.rights.configuration import Configuration
+from hub.rights.route import Facts, Reason, Withhold, allowed, table
 from hub.sdk.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """This partner gets nothing of the event now."""
+
+    reason: Reason
+
 
 BLOCKS = ("person", "sensitive")
 """The sealed blocks of an event (protocol.md §5); a view that names no field of a block never opens it."""
@@ -24,22 +34,22 @@ class View:
     fields: frozenset[str]
 
     @cached_property
-    def clear(self) -> tuple[str, ...]:
-        """Paths of the clear body, sorted."""
-        return tuple(sorted(path for path in self.fields if path.partition(".")[0] not in BLOCKS))
+    def clear(self) -> frozenset[str]:
+        """Paths of the clear body."""
+        return frozenset(path for path in self.fields if path.partition(".")[0] not in BLOCKS)
 
     @cached_property
-    def person(self) -> tuple[str, ...]:
-        """Paths inside the sealed person block, sorted; empty = the block stays closed."""
+    def person(self) -> frozenset[str]:
+        """Paths inside the sealed person block; empty = the block stays closed."""
         return self._block("person")
 
     @cached_property
-    def sensitive(self) -> tuple[str, ...]:
-        """Paths inside the sealed HEALTH block, sorted; empty = the block stays closed."""
+    def sensitive(self) -> frozenset[str]:
+        """Paths inside the sealed HEALTH block; empty = the block stays closed."""
         return self._block("sensitive")
 
-    def _block(self, name: str) -> tuple[str, ...]:
-        return tuple(sorted(path[len(name) + 1 :] for path in self.fields if path.startswith(name + ".")))
+    def _block(self, name: str) -> frozenset[str]:
+        return frozenset(path[len(name) + 1 :] for path in self.fields if path.startswith(name + "."))
 
     def less_than(self, stored: Iterable[str]) -> bool:
         """True when a message composed with the paths `stored` holds something that this view does not allow: a marked
@@ -71,26 +81,34 @@ def view_fields(
     return found
 
 
-def agreed_view(manifest: Manifest, kind: Kind, record: str, agreement: Agreement, protected: bool) -> View:
-    """The view under one agreement."""
-    fields = view_fields(
-        manifest, kind, record, agreement.narrowing(record), protected, agreement.article9 is not None
-    )
-    return View(record, fields)
-
-
 def view_of(
     configuration: Configuration, manifest: Manifest, partner: str, record: str, on: date, protected: bool
 ) -> View:
-    """The partner's view of the record on that day, as the claim composes it; without an agreement in force it is empty.
+    """The partner's view of the record on that day, as the claim composes it; without an agreement in force it is empty,
+    except for the hub's notices (route.toml), which need none.
 
-    Computed once per configuration, partner, record, agreement and protection."""
-    agreement = configuration.agreement(partner, record, on)
+    Computed once per configuration, partner's kind, record, agreement and protection."""
     kind = configuration.kind_of(partner)
-    if agreement is None or kind is None:
+    agreement = configuration.agreement(partner, record, on)
+    row = table().records.get(record)
+    if kind is None or row is None or (agreement is None and not row.notice):
         return View(record, frozenset())
-    known: dict[tuple[str, str, str, str, bool], View] = configuration.memo("views", lambda _: {})
-    key = (manifest.name, kind, agreement.id, record, protected)
+    known: dict[tuple[Any, ...], View] = configuration.memo("views", lambda _: {})
+    key = (manifest.name, manifest.version, kind, agreement.id if agreement else None, record, protected)
     if key not in known:
-        known[key] = agreed_view(manifest, kind, record, agreement, protected)
+        narrowing = agreement.narrowing(record) if agreement else None
+        health = agreement is not None and agreement.article9 is not None
+        known[key] = View(record, view_fields(manifest, kind, record, narrowing, protected, health))
     return known[key]
+
+
+def present_view(
+    facts: Facts, configuration: Configuration, manifest: Manifest, partner: str, on: date, protected: bool
+) -> View | Withheld:
+    """What the claim needs: the rights of this moment, then the view. `facts` carry the person's present `restricted`
+    and `objections`. An empty view is withheld(nothing_to_say): the connector does not speak of this record."""
+    verdict = allowed(facts, configuration, partner, on).verdict
+    if isinstance(verdict, Withhold):
+        return Withheld(verdict.reason)
+    view = view_of(configuration, manifest, partner, facts.record, on, protected)
+    return view if view.fields else Withheld("nothing_to_say")
