@@ -46,11 +46,12 @@ class Release(_Strict):
 
 
 class FileWindow(_Strict):
-    """When a file is closed: `every` is "15 min" or "daily 06:00" (territory time), at most `max_rows` rows."""
+    """When a file is closed: `every` is "15 min" or "daily 06:00" (territory time), at most `max_rows` rows. `name` may use
+    {action}, {date}, {time} and {number}; a file holds messages of one action."""
 
     every: str = "15 min"
     max_rows: int = 5000
-    name: str = "{record}_{date}_{number}.csv"
+    name: str = "{action}_{date}_{number}.csv"
 
 
 class Outbound(_Strict):

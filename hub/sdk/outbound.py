@@ -9,12 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Literal, Protocol
+from datetime import date, datetime
+from typing import Any, Protocol
 
 import msgspec
 
+from hub.sdk.outcome import Found, Kind, Learned, Lookup, Outcome
 from hub.sdk.transports import HttpTransport
+
+__all__ = [
+    "Attempt",
+    "EventView",
+    "FileOutbound",
+    "Found",
+    "Kind",
+    "Learned",
+    "Lookup",
+    "Message",
+    "Nothing",
+    "Outbound",
+    "Outcome",
+    "Recipient",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,20 @@ class EventView:
     occurred_at: datetime
     territory: str
     fields: Mapping[str, Any]
+
+    def get(self, path: str) -> Any:
+        """The value at a dotted path ("person.birth_name"), None where the view, the event or a null ends it."""
+        value: Any = self.fields
+        for name in path.split("."):
+            if not isinstance(value, Mapping):
+                return None
+            value = value.get(name)
+        return value
+
+    def text(self, path: str) -> str | None:
+        """The same as text for a message: dates and times in ISO form, ids and codes as they are; None stays None."""
+        value = self.get(path)
+        return value.isoformat() if isinstance(value, date) else None if value is None else str(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,54 +96,6 @@ class Message:
 @dataclass(frozen=True, slots=True)
 class Nothing:
     """This recipient has nothing to learn from this event: withheld(nothing_to_say)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """An identifier that the partner gave in its answer; settle turns it into IdentityLinked."""
-
-    kind: str
-    value: str
-
-
-Kind = Literal[
-    "delivered",
-    "refused",
-    "retry",
-    "unavailable",
-    "unknown_person",
-    "several_matches",
-    "not_started",
-    "unknown",
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one attempt. `after` is in seconds (Retry-After), `code` the partner's code, never its prose.
-
-    retry = try this item again (definitely not applied); unavailable = the same, and it counts for the partner's
-    pause, not for the item; unknown_person = wait for identity (several_matches = a human); not_started = no byte was
-    written; unknown = it may have been applied.
-    """
-
-    kind: Kind
-    code: str | None = None
-    after: float | None = None
-    ack: str | None = None
-    learned: tuple[Learned, ...] = ()
-
-
-Found = Literal["applied", "not_there", "cannot_tell"]
-
-
-@dataclass(frozen=True, slots=True)
-class Lookup:
-    """What the partner says became of a message that may have reached it."""
-
-    found: Found
-    ack: str | None = None
-    code: str | None = None
 
 
 @dataclass(frozen=True)
