@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import parts
+from hub.cli import parts, schema
 
 app = typer.Typer(
     name="hub",
@@ -22,6 +22,7 @@ app.command("up")(parts.up)
 app.command("down")(parts.down)
 app.command("doctor")(parts.doctor)
 # nouns: app.add_typer(event.app, name="event")
+app.add_typer(schema.app, name="schema")
 
 
 def main() -> None:

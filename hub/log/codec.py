@@ -1,0 +1,321 @@
+"""Events to bytes and back: Confluent framing (0, four bytes of schema id) around Avro, sealed blocks as bytes.
+
+Sealing itself is hub/people/keys.py's: here a block is only bytes. The clear body is decoded once and projected
+(`project`); a block is decoded with a reader schema that holds nothing but the view's fields (`decode_block`), because
+what is not decoded cannot leak. At the doors, where strangers write, `bounded_decode` is used instead of `decode`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from io import BytesIO
+from itertools import count
+from typing import Any, NamedTuple
+
+from fastavro import parse_schema, schemaless_reader, schemaless_writer
+
+from hub.log.checks import Check, Invalid, compile_check
+from hub.log.limits import MAX_BYTES, MAX_NODES, check_schema, count_nodes
+from hub.log.registry import Registry, UnknownSchema, current
+from hub.log.schema import RecordSchema
+
+HEADER = struct.Struct(">bI")
+
+
+class Undecodable(Exception):
+    """Bytes that will never decode: poison. Kept as they are, never tried again. The text holds nothing of them.
+    (`RegistryUnavailable` of hub.log.registry is the other failure: try again. Never both in one except clause.)"""
+
+
+class Decoded(NamedTuple):
+    """An event's clear body; sealed blocks in `value` are bytes. Instants are aware UTC, dates `date`, ids `UUID`."""
+
+    record: str
+    version: int
+    value: dict[str, Any]
+
+
+class _Compiled(NamedTuple):
+    """What is needed to read and write one schema, made once."""
+
+    schema: RecordSchema
+    parsed: Any
+    check: Check
+    frame: bytes
+
+
+class Codec:
+    """Encodes and decodes by one registry; everything that can be prepared is cached for ever, per schema."""
+
+    def __init__(self, registry: Registry) -> None:
+        self.registry = registry
+        self._by_id: dict[int, _Compiled] = {}
+        self._by_record: dict[str, _Compiled] = {}
+        self._blocks: dict[tuple[str, int, str], tuple[Any, Check]] = {}
+        self._readers: dict[tuple[str, int, str, frozenset[str]], Any] = {}
+
+    def encode(
+        self, record: str, clear: dict[str, Any], person: bytes, sensitive: bytes | None = None
+    ) -> bytes:
+        """Frame one event of the newest version of `record`. `clear` holds the clear fields, missing ones take their
+        default. Raises Invalid (field, rule) and UnknownSchema. The same values give the same bytes."""
+        made = self._by_record.get(record) or self._record(record)
+        if "person" in clear or "sensitive" in clear:
+            raise Invalid("person", "is a sealed block: it is given apart, never with the clear fields")
+        value = {**clear, "person": person}
+        if sensitive is not None:
+            value["sensitive"] = sensitive
+        made.check(value, "")
+        out = BytesIO()
+        out.write(made.frame)
+        schemaless_writer(out, made.parsed, value, strict_allow_default=True)
+        return out.getvalue()
+
+    def encode_block(self, record: str, block: str, value: dict[str, Any]) -> bytes:
+        """Avro bytes of a block ("person" or "sensitive"), to be sealed. Raises Invalid and UnknownSchema."""
+        parsed, check = self._block(self.registry.get(record), block)
+        try:
+            check(value, "")
+        except Invalid as error:
+            raise Invalid(f"{block}.{error.field}" if error.field else block, error.rule) from None
+        out = BytesIO()
+        schemaless_writer(out, parsed, value, strict_allow_default=True)
+        return out.getvalue()
+
+    def decode(self, framed: bytes) -> Decoded:
+        """Read one event that the hub itself wrote. Raises Undecodable and RegistryUnavailable."""
+        made = self._framed(framed)
+        return Decoded(made.schema.record, made.schema.version, _read(made.parsed, framed, HEADER.size))
+
+    def bounded_decode(self, framed: bytes) -> Decoded:
+        """Read one event that somebody else wrote: at most MAX_BYTES and MAX_NODES, all bytes consumed, and writing the
+        values again gives the same bytes (so no over-long numbers, negative indexes or other spellings of one value);
+        the values also pass the checks of `encode`. Raises Undecodable and RegistryUnavailable."""
+        if len(framed) > MAX_BYTES:
+            raise Undecodable(f"{len(framed)} bytes; at most {MAX_BYTES} are read")
+        made = self._framed(framed)
+        value = bounded_body(made.parsed, framed[HEADER.size :])
+        try:
+            made.check(value, "")
+        except Invalid as error:
+            raise Undecodable(str(error)) from None
+        return Decoded(made.schema.record, made.schema.version, value)
+
+    def decode_block(
+        self,
+        record: str,
+        block: str,
+        data: bytes,
+        fields: frozenset[str] | None = None,
+        version: int | None = None,
+    ) -> dict[str, Any]:
+        """Read an opened block. `fields` are dotted names inside the block (``address.postal_code``); only they are
+        decoded, None = all, names that the block does not have are left out. `version` is the event's, the newest by
+        default. Raises Undecodable and UnknownSchema."""
+        schema = self.registry.get(record, version)
+        parsed, _ = self._block(schema, block)
+        if fields is None:
+            return _read(parsed, data, 0)
+        key = (record, schema.version, block, fields)
+        reader = self._readers.get(key)
+        if reader is None:
+            reader = self._readers[key] = parse_schema(restrict(schema.blocks[block], fields))
+        return _read(parsed, data, 0, reader)
+
+    def _framed(self, framed: bytes) -> _Compiled:
+        if len(framed) < HEADER.size or framed[0] != 0:
+            raise Undecodable("not framed: it must begin with 0 and four bytes of schema id")
+        schema_id = HEADER.unpack_from(framed)[1]
+        made = self._by_id.get(schema_id)
+        if made is None:
+            try:
+                made = self._compile(self.registry.schema_for(schema_id))
+            except UnknownSchema as error:
+                raise Undecodable(str(error)) from None
+            self._by_id[schema_id] = made
+        return made
+
+    def _record(self, record: str) -> _Compiled:
+        made = self._by_record[record] = self._compile(self.registry.get(record))
+        return made
+
+    def _compile(self, schema: RecordSchema) -> _Compiled:
+        parsed = parse_schema(schema.definition)
+        return _Compiled(schema, parsed, compile_check(schema.definition), HEADER.pack(0, schema.id))
+
+    def _block(self, schema: RecordSchema, block: str) -> tuple[Any, Check]:
+        key = (schema.record, schema.version, block)
+        made = self._blocks.get(key)
+        if made is None:
+            if block not in schema.blocks:
+                raise UnknownSchema(f"{schema.record} has no sealed block {block}")
+            made = self._blocks[key] = (
+                parse_schema(schema.blocks[block]),
+                compile_check(schema.blocks[block]),
+            )
+        return made
+
+
+def _read(parsed: Any, data: bytes, start: int, reader: Any = None) -> Any:
+    """One datum from `start` to the very end. Raises Undecodable."""
+    source = BytesIO(data)
+    source.seek(start)
+    try:
+        value = schemaless_reader(source, parsed, reader)
+    except (
+        Exception
+    ) as error:  # fastavro raises many kinds on hostile bytes; none of them says more than its name
+        raise Undecodable(f"not a datum of its schema ({type(error).__name__})") from None
+    if source.tell() != len(data):
+        raise Undecodable(f"{len(data) - source.tell()} bytes after the end")
+    return value
+
+
+def bounded_body(schema: Any, body: bytes) -> Any:
+    """One datum by `schema` (inlined JSON or already parsed), under the rules of the doors. The schema itself is
+    checked first: a recursive one would kill the process. Raises Undecodable, BadSchema."""
+    if not (isinstance(schema, dict) and "__fastavro_parsed" in schema):
+        check_schema(schema)
+        schema = parse_schema(schema)
+    if len(body) > MAX_BYTES:
+        raise Undecodable(f"{len(body)} bytes; at most {MAX_BYTES} are read")
+    value = _read(schema, body, 0)
+    if count_nodes(value) > MAX_NODES:
+        raise Undecodable(f"more than {MAX_NODES} values")
+    again = BytesIO()
+    try:
+        schemaless_writer(again, schema, value)
+    except Exception as error:  # a value that was read and cannot be written is not in the schema's range
+        raise Undecodable(f"not a value of its schema ({type(error).__name__})") from None
+    if again.getvalue() != body:
+        raise Undecodable("written again it gives other bytes: not the one spelling of its values")
+    return value
+
+
+# ------------------------------------------------------------------ views: nothing outside the fields
+Tree = dict[str, Any]
+
+
+def tree(fields: frozenset[str]) -> Tree:
+    """Dotted names as nested dicts; None means the whole field: {"address.postal_code"} → {"address": {"postal_code": None}}."""
+    out: Tree = {}
+    for name in sorted(fields):  # "address" comes before "address.commune" and wins
+        at, parts = out, name.split(".")
+        for part in parts[:-1]:
+            at = at.setdefault(part, {})
+            if at is None:
+                break
+        else:
+            if parts[-1] not in at:
+                at[parts[-1]] = None
+    return out
+
+
+@lru_cache(maxsize=4096)
+def _projector(fields: frozenset[str]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return _compile_projector(tree(fields))
+
+
+def _compile_projector(nodes: Tree) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    whole = [name for name, below in nodes.items() if below is None]
+    nested = [(name, _compile_projector(below)) for name, below in nodes.items() if below is not None]
+
+    def project_one(value: dict[str, Any]) -> dict[str, Any]:
+        out = {name: value[name] for name in whole if name in value}
+        for name, inner in nested:
+            if name in value:
+                item = value[name]
+                if isinstance(item, dict):
+                    out[name] = inner(item)
+                elif isinstance(item, list):
+                    out[name] = [inner(each) for each in item if isinstance(each, dict)]
+                elif item is None:
+                    out[name] = None
+        return out
+
+    return project_one
+
+
+def project(decoded: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    """The part of a decoded body that `fields` (dotted names) name; what is not there is left out. A dotted name below
+    a value that has no fields gives nothing."""
+    return _projector(fields)(decoded)
+
+
+def restrict(schema: dict[str, Any], fields: frozenset[str]) -> dict[str, Any]:
+    """The reader schema that holds only `fields` of a record schema (inlined); names it does not have are left out.
+
+    Named types match by their unqualified name when a reader reads, so each one here gets a namespace of its own: one
+    type may be cut in two ways at two places.
+    """
+    return _restrict(schema, tree(fields), _definitions(schema, {}), count(1))
+
+
+def _restrict(schema: Any, nodes: Tree | None, named: dict[str, Any], numbers: Iterator[int]) -> Any:
+    if isinstance(schema, list):
+        return [_restrict(branch, nodes, named, numbers) for branch in schema]
+    if isinstance(schema, str):
+        return _restrict(named[schema], nodes, named, numbers) if schema in named else schema
+    if schema["type"] == "array":
+        return {**schema, "items": _restrict(schema["items"], nodes, named, numbers)}
+    if schema["type"] not in ("record", "enum"):
+        return schema
+    out = {**schema, "namespace": f"view.n{next(numbers)}"}
+    if schema["type"] == "record":
+        out["fields"] = [
+            {
+                **field,
+                "type": _restrict(field["type"], nodes[field["name"]] if nodes else None, named, numbers),
+            }
+            for field in schema["fields"]
+            if nodes is None or field["name"] in nodes
+        ]
+    return out
+
+
+def _definitions(schema: Any, found: dict[str, Any]) -> dict[str, Any]:
+    """Named types of an inlined schema by full name."""
+    for part in schema if isinstance(schema, list) else [schema]:
+        if isinstance(part, dict):
+            if part["type"] in ("record", "enum"):
+                found[f"{part['namespace']}.{part['name']}"] = part
+            for field in part.get("fields", ()):
+                _definitions(field["type"], found)
+            _definitions(part.get("items"), found)
+    return found
+
+
+# ------------------------------------------------------------------ the codec of this process
+@cache
+def codec() -> Codec:
+    """The codec over `hub.log.registry.current()`."""
+    return Codec(current())
+
+
+def encode(record: str, clear: dict[str, Any], person: bytes, sensitive: bytes | None = None) -> bytes:
+    """See Codec.encode."""
+    return codec().encode(record, clear, person, sensitive)
+
+
+def encode_block(record: str, block: str, value: dict[str, Any]) -> bytes:
+    """See Codec.encode_block."""
+    return codec().encode_block(record, block, value)
+
+
+def decode(framed: bytes) -> Decoded:
+    """See Codec.decode."""
+    return codec().decode(framed)
+
+
+def bounded_decode(framed: bytes) -> Decoded:
+    """See Codec.bounded_decode."""
+    return codec().bounded_decode(framed)
+
+
+def decode_block(
+    record: str, block: str, data: bytes, fields: frozenset[str] | None = None, version: int | None = None
+) -> dict[str, Any]:
+    """See Codec.decode_block."""
+    return codec().decode_block(record, block, data, fields, version)
