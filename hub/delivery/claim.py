@@ -1,0 +1,313 @@
+"""Claim: one transaction that takes the heads of many lanes, reads the rights of this moment and stores what will leave.
+
+Order of locks: gate shared, the partners' (tried), then rows. Nothing outside is called in it (protocol.md §4, §6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from hub.delivery import lane
+from hub.delivery.compose import Composed, SealedEvent, compose, stored
+from hub.delivery.desk import Desk, PartnerDesk, Withheld
+from hub.people.keys import KeyLost, KeyServiceDown
+from hub.sdk.outbound import Message, Nothing, Recipient
+from hub.store.database import rows, run, scalar, transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An item that is now sending. `deadline` is a reading of the monotonic clock, in seconds; `marked` is true when an
+    earlier attempt may have reached the partner."""
+
+    delivery: int
+    no: int
+    event_id: UUID
+    replay: int
+    partner: str
+    person: UUID
+    record: str
+    matter: str | None
+    attempt: int
+    tries: int
+    marked: bool
+    marked_by: int
+    marked_at: datetime
+    claimed_at: datetime
+    created_at: datetime
+    deadline: float
+    message: Message
+    recipient: Recipient
+
+    @property
+    def idempotency_key(self) -> str:
+        """Event id, then event id + replay id: stable over the retries of one delivery."""
+        return f"{self.event_id}:{self.replay}" if self.replay else str(self.event_id)
+
+
+@dataclass(slots=True)
+class _Sends:
+    rows: list[tuple[int, bytes, datetime, datetime, int, int]]
+    messages: list[tuple[int, Composed]]
+    claimed: list[Claimed]
+
+
+@dataclass(frozen=True, slots=True)
+class Closes:
+    """An item that does not leave now: closed, or waiting for the key service (with a due)."""
+
+    row: Any
+    state: str
+    reason: str
+    due: datetime | None = None
+    code: str | None = None
+
+
+async def claim(
+    database: AsyncEngine, desk: Desk, slots: Mapping[str, int], monotonic: float
+) -> list[Claimed]:
+    """Claim due heads at the partners of `slots` (partner → free sending slots). `monotonic` is the monotonic clock read
+    before the call: deadlines count from it. Partners whose lock is taken are left for the next tick."""
+    async with transaction(database) as connection:
+        await lane.gate_shared(connection, [desk.territory_lock(p) for p in slots])
+        partners = await lane.try_partners(connection, list(slots))
+        if not partners:
+            return []
+        await desk.refresh(connection)
+        await lane.lapse(connection, partners, [p for p in partners if desk.partner(p).unsure])
+        found = await _due_heads(connection, {p: slots[p] for p in partners})
+        losers = [r.id for r in found if not r.head]
+        if losers:
+            await run(
+                connection,
+                "update delivery set due = null where id = any(cast(:ids as bigint[]))",
+                ids=losers,
+            )
+        heads = [r for r in found if r.head]
+        if not heads:
+            return []
+        now = await scalar(connection, "select hub_now()")
+        return await _take(connection, desk, heads, now, monotonic)
+
+
+async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> list[Any]:
+    """The due items of each partner that is loaded and not paused (one probe when its automatic pause has run out),
+    unless an older event of their person is unrouted; `head` says whether the item is its lane's head."""
+    return await rows(
+        connection,
+        """
+        select d.*, h.id = d.id as head
+        from unnest(cast(:partners as text[]), cast(:slots as int[])) as want(partner, slots)
+        join partner p on p.id = want.partner and p.loaded and p.removed_at is null
+        cross join lateral (
+            select case when count(*) filter (where until is null or until > (select hub_now())) > 0 then 0
+                        when count(*) > 0 then 1 else want.slots end as n
+            from pause where pause.partner = p.id
+        ) may
+        cross join lateral (
+            select c.* from delivery c
+            where c.partner = p.id and c.state = 'waiting' and c.due <= (select hub_now())
+            order by c.due limit may.n
+        ) d
+        cross join lateral (
+            select (select l.id from delivery l where l.person = d.person and l.partner = d.partner and l.state in ('waiting', 'human')
+                    order by (l.marked_by is not null) desc, l.no, l.replay limit 1) as id
+        ) h
+        where (select 1 from event_way w where w.person = d.person and w.routed_at is null and w.no < d.no limit 1) is null
+          and (select 1 from delivery s where s.person = d.person and s.partner = d.partner and s.state = 'sending' limit 1) is null
+        order by d.no, d.replay
+        for update of d
+        """,
+        partners=list(slots),
+        slots=list(slots.values()),
+    )
+
+
+async def _take(
+    connection: AsyncConnection, desk: Desk, heads: Sequence[Any], now: datetime, monotonic: float
+) -> list[Claimed]:
+    events = await load_events(connection, {r.no for r in heads})
+    people = await desk.people(connection, {r.person for r in heads}, {e.person for e in events.values()})
+    kept = await _stored_messages(connection, [r.id for r in heads if r.marked_by is not None])
+    sends, closes = _Sends([], [], []), []
+    for row in heads:
+        partner = desk.partner(row.partner)
+        outcome = prepare(desk, partner, row, events[row.no], people, kept.get(row.id), now)
+        if isinstance(outcome, Closes):
+            closes.append(outcome)
+            continue
+        message, recipient, composed = outcome
+        _add(sends, row, partner, events[row.no], message, recipient, composed, now, monotonic, desk)
+    await _write_sends(connection, sends)
+    await write_closes(connection, closes)
+    return sends.claimed
+
+
+def prepare(
+    desk: Desk,
+    partner: PartnerDesk,
+    row: Any,
+    event: SealedEvent,
+    people: Any,
+    kept: Any | None,
+    now: datetime,
+) -> Closes | tuple[Message, Recipient, Composed | None]:
+    """Rights, keys, translation of one item; what goes wrong with it concerns it alone."""
+    view = desk.view(partner, event, people[row.person], now)
+    if isinstance(view, Withheld):
+        return Closes(row, "withheld", view.reason)
+    try:
+        recipient = desk.recipient(partner, row.person, people[row.person])
+        if kept is not None:
+            released = {f"released.{kind}" for kind in recipient.released}
+            if view.less_than(f for f in kept.fields if f not in released):
+                return Closes(row, "withheld", "less_than_stored")
+            return stored(kept.sealed, event.person, row.id, desk.keys), recipient, None
+        composed = compose(
+            event, view, recipient, partner.connector, desk.master, desk.codec, desk.keys, row.id
+        )
+    except KeyServiceDown:
+        return Closes(row, "waiting", "key_service", due=now + timedelta(minutes=1))
+    except KeyLost:
+        return Closes(row, "human", "key_lost")
+    except Exception as error:
+        # a bug in a connector poisons this item; the type names it, the text could hold personal data
+        return Closes(row, "human", "poison", code=type(error).__name__)
+    if isinstance(composed, Nothing):
+        return Closes(row, "withheld", "nothing_to_say")
+    return composed.message, recipient, composed
+
+
+def _add(
+    sends: _Sends,
+    row: Any,
+    partner: PartnerDesk,
+    event: SealedEvent,
+    message: Message,
+    recipient: Recipient,
+    composed: Composed | None,
+    now: datetime,
+    monotonic: float,
+    desk: Desk,
+) -> None:
+    out = partner.outbound
+    deadline = now + timedelta(seconds=out.deadline)
+    lease = deadline + timedelta(seconds=out.settles_within)
+    sends.rows.append(
+        (
+            row.id,
+            composed.hash if composed else row.message_hash,
+            deadline,
+            lease,
+            desk.version(partner.territory),
+            partner.connector.manifest.version,
+        )
+    )
+    if composed:
+        sends.messages.append((row.id, composed))
+    attempt = row.attempt + 1
+    sends.claimed.append(
+        Claimed(
+            row.id, row.no, event.id, row.replay, row.partner, row.person, row.record, row.matter, attempt, row.tries,
+            row.marked_by is not None, row.marked_by or attempt, row.marked_at or now, now, row.created_at,
+            monotonic + out.deadline, message, recipient,
+        )
+    )  # fmt: skip
+
+
+async def _write_sends(connection: AsyncConnection, sends: _Sends) -> None:
+    if not sends.rows:
+        return
+    ids, hashes, deadlines, leases, configurations, versions = zip(*sends.rows, strict=True)
+    await run(
+        connection,
+        """
+        update delivery d set state = 'sending', reason = null, code = null, due = null, attempt = d.attempt + 1,
+            claimed_at = (select hub_now()), deadline = u.deadline, lease_until = greatest(u.lease, d.lease_until),
+            marked_by = coalesce(d.marked_by, d.attempt + 1), marked_at = coalesce(d.marked_at, (select hub_now())),
+            message_hash = u.hash, configuration = u.configuration, connector_version = u.version
+        from unnest(cast(:ids as bigint[]), cast(:hashes as bytea[]), cast(:deadlines as timestamptz[]), cast(:leases as timestamptz[]),
+                    cast(:configurations as int[]), cast(:versions as int[])) as u(id, hash, deadline, lease, configuration, version)
+        where d.id = u.id
+        """,
+        ids=list(ids),
+        hashes=list(hashes),
+        deadlines=list(deadlines),
+        leases=list(leases),
+        configurations=list(configurations),
+        versions=list(versions),
+    )
+    await write_messages(connection, sends.messages)
+
+
+async def write_messages(connection: AsyncConnection, messages: Sequence[tuple[int, Composed]]) -> None:
+    """Store what is about to leave, sealed, with the view's fields (a later claim may see less)."""
+    if messages:
+        await run(
+            connection,
+            "insert into message (delivery, sealed, fields) select u.id, u.sealed, string_to_array(u.fields, ' ') "
+            "from unnest(cast(:ids as bigint[]), cast(:sealed as bytea[]), cast(:fields as text[])) as u(id, sealed, fields) "
+            "on conflict (delivery) do update set sealed = excluded.sealed, fields = excluded.fields, composed_at = clock_timestamp()",
+            ids=[delivery for delivery, _ in messages],
+            sealed=[composed.sealed for _, composed in messages],
+            fields=[" ".join(sorted(composed.fields)) for _, composed in messages],
+        )
+
+
+async def write_closes(connection: AsyncConnection, closes: Sequence[Closes]) -> None:
+    """Items that do not leave: withheld, human, or waiting for the key service. A marked item whose rights shrank is
+    withheld only after its lease, which is the case here: a due item has none running."""
+    if not closes:
+        return
+    await run(
+        connection,
+        """
+        update delivery d set state = u.state, reason = u.reason, code = u.code, due = u.due, settled_at = (select hub_now())
+        from unnest(cast(:ids as bigint[]), cast(:states as text[]), cast(:reasons as text[]), cast(:codes as text[]),
+                    cast(:dues as timestamptz[])) as u(id, state, reason, code, due)
+        where d.id = u.id
+        """,
+        ids=[c.row.id for c in closes],
+        states=[c.state for c in closes],
+        reasons=[c.reason for c in closes],
+        codes=[c.code for c in closes],
+        dues=[c.due for c in closes],
+    )
+    gone = [c for c in closes if c.state != "waiting"]
+    await lane.write_log(
+        connection,
+        [lane.LogLine(c.row.id, c.row.attempt, "waiting", c.state, c.reason, c.code) for c in gone],
+    )
+    await lane.wake(connection, [(c.row.partner, c.row.person) for c in gone])
+
+
+async def load_events(connection: AsyncConnection, numbers: set[int]) -> dict[int, SealedEvent]:
+    """The events by number, bodies sealed."""
+    found = await rows(
+        connection,
+        "select no, id, record, version, territory, person, body, occurred_at, facts from event where no = any(cast(:nos as bigint[]))",
+        nos=list(numbers),
+    )
+    return {
+        r.no: SealedEvent(
+            r.no, r.id, r.record, r.version, r.territory, r.person, r.body, r.occurred_at, r.facts
+        )
+        for r in found
+    }
+
+
+async def _stored_messages(connection: AsyncConnection, deliveries: Sequence[int]) -> dict[int, Any]:
+    if not deliveries:
+        return {}
+    found = await rows(
+        connection,
+        "select delivery, sealed, fields from message where delivery = any(cast(:ids as bigint[]))",
+        ids=list(deliveries),
+    )
+    return {r.delivery: r for r in found}

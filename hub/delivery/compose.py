@@ -1,0 +1,105 @@
+"""From an event to the message that leaves: open what the view needs and nothing else, project, translate, hash, seal.
+
+No database and no network: the claim hands over what it read. `translate` may raise: that poisons its item alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import zstandard
+
+from hub.log.codec import Codec, project, split
+from hub.people.keys import DataKeys, MasterKey
+from hub.rights.view import View
+from hub.sdk.manifest import Connector
+from hub.sdk.outbound import EventView, Message, Nothing, Recipient
+
+_compress = zstandard.ZstdCompressor(level=1).compress
+_decompress = zstandard.ZstdDecompressor().decompress
+
+
+@dataclass(slots=True)
+class SealedEvent:
+    """An event's row as the claim read it. Decoded once for all partners of a claim; blocks opened once when needed."""
+
+    no: int
+    id: UUID
+    record: str
+    version: int
+    territory: str
+    person: UUID
+    body: bytes
+    occurred_at: datetime
+    facts: Mapping[str, Any]
+    _clear: dict[str, Any] | None = None
+    _opened: dict[str, bytes | None] = field(default_factory=dict)
+
+    def clear(self, codec: Codec) -> dict[str, Any]:
+        """The clear body; sealed blocks stay bytes."""
+        if self._clear is None:
+            self._clear = codec.decode(self.body).fields
+        return self._clear
+
+    def block(self, name: str, codec: Codec, keys: DataKeys) -> bytes | None:
+        """The plain bytes of one sealed block, or None when the event has none."""
+        if name not in self._opened:
+            sealed = self.clear(codec).get(name)
+            self._opened[name] = (
+                None if sealed is None else keys.open(self.person, sealed, f"{self.id}:{name}")
+            )
+        return self._opened[name]
+
+
+def event_view(event: SealedEvent, view: View, codec: Codec, keys: DataKeys) -> EventView:
+    """Only the view's fields; a view that names no field of a block never opens it."""
+    parts = split(view.fields)
+    fields = project(event.clear(codec), parts.clear)
+    for name, wanted in (("person", parts.person), ("sensitive", parts.sensitive)):
+        if wanted:
+            plain = event.block(name, codec, keys)
+            if plain is not None:
+                fields[name] = codec.decode_block(event.record, name, plain, wanted, event.version)
+    return EventView(event.record, str(event.id), event.no, event.occurred_at, event.territory, fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """A message with its stored form and hash. `hash` is keyed, so that the ledger holds no guessable digest."""
+
+    message: Message
+    hash: bytes
+    sealed: bytes
+    fields: frozenset[str]
+
+
+def compose(
+    event: SealedEvent,
+    view: View,
+    recipient: Recipient,
+    connector: Connector,
+    master: MasterKey,
+    codec: Codec,
+    keys: DataKeys,
+    delivery: int,
+) -> Composed | Nothing:
+    """Translate and seal under the event's person's key, AAD = the delivery."""
+    message = connector.outbound.translate(event_view(event, view, codec, keys), recipient)
+    if isinstance(message, Nothing):
+        return message
+    encoded = message.encode()
+    return Composed(
+        message,
+        master.message_hash(encoded),
+        keys.seal(event.person, _compress(encoded), f"message:{delivery}"),
+        view.fields | {f"released.{kind}" for kind in recipient.released},
+    )
+
+
+def stored(sealed: bytes, person: UUID, delivery: int, keys: DataKeys) -> Message:
+    """The message as it was sent, byte for byte."""
+    return Message.decode(_decompress(keys.open(person, sealed, f"message:{delivery}")))

@@ -1,0 +1,203 @@
+"""The sending role: wait for due work, claim, send under the kernel timer, settle. It is a process of its own.
+
+One claim or settle runs at a time in a process: both want the partners' locks, and a claim only tries them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections import Counter, defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from hub.delivery.claim import Claimed, claim
+from hub.delivery.desk import Desk
+from hub.delivery.files import FileDesk
+from hub.delivery.guard import Guard
+from hub.delivery.retry import Settlement, rules
+from hub.delivery.settle import Ended, pause_errors, pause_unavailable, settle
+from hub.sdk.outbound import Attempt, Lookup, Outcome
+from hub.store.database import NoRoom, rows, transaction
+
+log = logging.getLogger("hub.delivery")
+
+TICK = 0.2
+BATCH = 500
+
+#: The partners with a due item or an expired lease: a loose scan over two small indexes, never a poll of each partner.
+_BUSY = """
+with recursive due as (
+    (select partner from delivery where state = 'waiting' and due is not null order by partner limit 1)
+    union all
+    select (select d.partner from delivery d where d.state = 'waiting' and d.due is not null and d.partner > due.partner
+            order by d.partner limit 1) from due where due.partner is not null
+)
+select p.id from due join partner p on p.id = due.partner
+where exists (select 1 from delivery d where d.partner = p.id and d.state = 'waiting' and d.due <= (select hub_now()))
+union
+select distinct partner from delivery where state = 'sending' and lease_until <= (select hub_now())
+"""
+
+
+@dataclass(slots=True)
+class _Health:
+    """What the last answers of a partner say about it."""
+
+    unavailable: deque[tuple[float, object]] = field(default_factory=deque)
+    poison_row: int = 0
+    recent: deque[bool] = field(default_factory=lambda: deque(maxlen=100))
+
+
+class Sender:
+    """Claims, sends and settles until stopped. `woken` is set by NOTIFY; every 200 ms it looks anyway."""
+
+    def __init__(
+        self,
+        database: AsyncEngine,
+        desk: Desk,
+        guard: Guard,
+        files: FileDesk | None = None,
+        tick: float = TICK,
+    ) -> None:
+        self.database, self.desk, self.guard, self.files, self.tick = database, desk, guard, files, tick
+        self.woken = asyncio.Event()
+        self.counts: Counter[str] = Counter()
+        self._busy: Counter[str] = Counter()
+        self._ended: list[Ended] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._health: dict[str, _Health] = defaultdict(_Health)
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Work until `stop`; a lost database connection is waited out, everything in flight lapses by its lease."""
+        while not self._stopping:
+            try:
+                if not await self.step():
+                    self.woken.clear()
+                    await self._rest()
+            except (OSError, NoRoom) as error:
+                log.warning("delivery waits for the database: %s", type(error).__name__)
+                await asyncio.sleep(1.0)
+        await self._drain()
+
+    def stop(self) -> None:
+        """Begin a graceful stop: what has not begun to leave is settled as not started."""
+        self._stopping = True
+        self.woken.set()
+
+    async def step(self) -> bool:
+        """One round: settle what has ended, claim what is due, start sending. True when there was something to do."""
+        settled = await self._settle()
+        claimed = await self._claim()
+        if self.files is not None:
+            settled = await self.files.step() or settled
+        return bool(settled or claimed)
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self.tick):
+                await self.woken.wait()
+        except TimeoutError:
+            return
+
+    async def _claim(self) -> int:
+        async with transaction(self.database) as connection:
+            busy = [r[0] for r in await rows(connection, _BUSY)]
+            if busy:
+                await self.desk.refresh(connection)
+        by_territory: dict[str, dict[str, int]] = defaultdict(dict)
+        for partner in busy:
+            desk = self.desk.partner(partner)
+            if desk.outbound is not None and desk.outbound.transport != "file":
+                free = desk.outbound.concurrency - self._busy[partner]
+                by_territory[desk.territory][partner] = max(0, min(free, BATCH))
+        total = 0
+        for slots in by_territory.values():
+            items = await claim(self.database, self.desk, slots, self.guard.now())
+            self._start(items)
+            total += len(items)
+        return total
+
+    def _start(self, items: Sequence[Claimed]) -> None:
+        for item in items:
+            self.guard.open(item.deadline)
+            self._busy[item.partner] += 1
+            task = asyncio.create_task(self._send(item))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, item: Claimed) -> None:
+        """One attempt. It leaves the timer only when everything it started has ended."""
+        try:
+            outcome = await self._attempt(item)
+        except Exception as error:
+            # a bug in a connector: nobody knows whether bytes left, so the mark must stay
+            log.error("connector of partner %s failed: %s", item.partner, type(error).__name__)
+            outcome = Outcome("unknown", type(error).__name__)
+        self.guard.close(item.deadline)
+        self._busy[item.partner] -= 1
+        self._ended.append(Ended(item, outcome))
+        self.woken.set()
+
+    async def _attempt(self, item: Claimed) -> Outcome | Lookup:
+        partner = self.desk.partner(item.partner)
+        out = partner.outbound
+        margin = min(2.0, out.deadline / 4)
+        left = item.deadline - margin - self.guard.now()
+        if left <= 0 or self._stopping:
+            return Outcome("not_started", "stopping" if self._stopping else "late")
+        attempt = Attempt(
+            item.idempotency_key,
+            item.attempt,
+            item.recipient,
+            self.desk.http(partner, left),
+            self.desk.secrets(partner),
+        )
+        if item.marked and out.unknown_outcome == "look_up":
+            return await partner.connector.outbound.look_up(item.message, attempt)
+        return await partner.connector.outbound.send(item.message, attempt)
+
+    async def _settle(self) -> int:
+        ended, self._ended = self._ended[: 2 * BATCH], self._ended[2 * BATCH :]
+        if not ended:
+            return 0
+        try:
+            result = await settle(self.database, self.desk, ended, random.random)
+        except BaseException:
+            self._ended = ended + self._ended
+            raise
+        for item, to in result.done:
+            self.counts[to.state] += 1
+            await self._watch(item, to)
+        self.counts["stale"] += result.stale
+        return len(ended)
+
+    async def _watch(self, item: Claimed, to: Settlement) -> None:
+        """Pause a partner that does not answer: 5 unavailable on at least 2 persons within 60 s; a failed probe at once."""
+        limits, health, now = rules()["pause"], self._health[item.partner], self.guard.now()
+        if not to.unavailable:
+            health.unavailable.clear()
+            return
+        health.unavailable.append((now, item.person))
+        while health.unavailable and now - health.unavailable[0][0] > limits["unavailable_within"]:
+            health.unavailable.popleft()
+        enough = len(health.unavailable) >= limits["unavailable_count"]
+        if enough and len({p for _, p in health.unavailable}) >= limits["unavailable_persons"]:
+            until = await pause_unavailable(
+                self.database, item.partner, limits["probe_first"], limits["probe_most"]
+            )
+            log.warning("partner %s does not answer: paused until %s", item.partner, until.isoformat())
+
+    async def _drain(self) -> None:
+        """After a stop: wait for what is under way (each ends by its deadline), then settle it."""
+        while self._tasks or self._ended:
+            if self._tasks:
+                await asyncio.wait(set(self._tasks), timeout=self.tick)
+            await self._settle()
+
+
+__all__ = ["Sender", "pause_errors"]
