@@ -6,6 +6,7 @@ keeps the ports (clients find a restarted part where it was) and each part's pro
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import shutil
@@ -26,6 +27,8 @@ from hub.dev.embedded.kafka import Kafka
 from hub.dev.embedded.postgres import Postgres
 from hub.dev.embedded.processes import Process
 from hub.settings import Settings
+
+log = logging.getLogger(__name__)
 
 NAMES = ("postgres", "kafka")
 #: Below every system's range of outgoing ports: a client that retries cannot take (or connect to) its own port.
@@ -257,23 +260,32 @@ def _parts(settings: Settings, state: _State, names: Sequence[str]) -> Parts:
 
 
 def _choose_ports(state: _State, name: str) -> None:
-    """Keep the part's ports when they are free, otherwise take others."""
+    """Keep the part's ports; take others only when somebody else sits on them."""
     for port in (name, "controller") if name == "kafka" else (name,):
-        if port not in state.ports or not _free(state.ports[port]):
-            taken = set(state.ports.values())
-            state.ports[port] = next(
-                p for p in random.sample(PORTS, len(PORTS)) if p not in taken and _free(p)
+        if port in state.ports and _free(state.ports[port], patience=3):
+            continue
+        if port in state.ports:
+            log.warning(
+                "port %s of %s is taken by another program: choosing another one", state.ports[port], port
             )
+        taken = set(state.ports.values())
+        candidates = (p for p in random.sample(PORTS, len(PORTS)) if p not in taken)
+        state.ports[port] = next(p for p in candidates if _free(p))
 
 
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+def _free(port: int, patience: float = 0) -> bool:
+    """True when `port` can be bound, within `patience` seconds: a killed JVM's threads keep it for a moment."""
+    deadline = time.monotonic() + patience
+    while True:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+                return True
+            except OSError:
+                if time.monotonic() >= deadline:
+                    return False
+        time.sleep(0.05)
 
 
 @contextmanager
