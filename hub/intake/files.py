@@ -14,8 +14,8 @@ from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
-from hub.intake.report import ImportReport, Item, RejectLine, Totals, Warned
-from hub.sdk.inbound import Context, Decision, Draft, Examined, FileReader, Parts, Position, Reject
+from hub.intake.report import MOST_OF_ONE_CODE, ImportReport, Item, RejectLine, Totals, Warned
+from hub.sdk.inbound import Context, Decision, Draft, Examined, FileReader, Parts, Reject
 
 BATCH = 500
 """Records that are looked up, decided (and accepted) together."""
@@ -137,11 +137,15 @@ class Tally:
             totals=Totals(examined.totals.get("declared"), examined.totals.get("declared_anomalies"), 0),
         )
         self.counts: Counter[str] = Counter()
+        self._warned: Counter[str] = Counter()
 
     def warn(self, code: str, detail: str) -> None:
-        self._report.warnings.append(Warned(code, detail))
+        """Note something odd; beyond a number of one kind only the count is kept."""
+        self._warned[code] += 1
+        if self._warned[code] <= MOST_OF_ONE_CODE:
+            self._report.warnings.append(Warned(code, detail))
 
-    def add(self, decision: Decision, position: Position | None = None) -> None:
+    def add(self, decision: Decision) -> None:
         """Count one decision."""
         self.counts += decision.counts
         self.counts["records"] += 1
@@ -172,6 +176,9 @@ class Tally:
         if outcomes["duplicate"]:
             dropped["duplicate"] = outcomes["duplicate"]
         report = self._report
+        for code, n in self._warned.items():
+            if n > MOST_OF_ONE_CODE:
+                report.warnings.append(Warned(code, f"and {n - MOST_OF_ONE_CODE} more of this kind"))
         report.payers = [dict(sender) for sender in senders]
         report.households, report.adults = counts["records"], counts["adults"]
         report.dropped, report.outcomes = dict(sorted(dropped.items())), outcomes

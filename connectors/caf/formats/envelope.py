@@ -226,21 +226,18 @@ def _header(seen: _Seen) -> dict[str, Any]:
         raise FileRefused(
             "header_missing", "no <IdentificationFlux>: this is not a whole CNAF file", seen.root_line
         )
-    try:
-        kind, nature, dtref = (
-            seen.header.need("TYPEFLUX"),
-            seen.header.need("NATFLUX"),
-            seen.header.need_day("DTREF"),
+    nature = _soft(seen, "NATFLUX")
+    if nature != "D":
+        what = _FLUXES.get(nature or "", "a file of unknown kind (NATFLUX)")
+        raise FileRefused(
+            "wrong_flux", f"this is {what}; beneficiaries files (NATFLUX D) are read here", seen.root_line
         )
+    try:
+        kind, dtref = seen.header.need("TYPEFLUX"), seen.header.need_day("DTREF")
     except Bad as bad:
         raise FileRefused(
             "header_invalid", f"header field {bad.field}: {bad.reason}", seen.root_line
         ) from None
-    if nature != "D":
-        what = _FLUXES.get(nature, "a file of unknown kind (NATFLUX)")
-        raise FileRefused(
-            "wrong_flux", f"this is {what}; beneficiaries files (NATFLUX D) are read here", seen.root_line
-        )
     if kind not in ("M", "I", "R"):
         raise FileRefused("header_invalid", "header field TYPEFLUX: neither M, I nor R", seen.root_line)
     version = (_soft(seen, "APPLIEME"), _soft(seen, "NUMVERSIONAPPLIEME"))
