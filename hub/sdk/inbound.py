@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, BinaryIO, Protocol
 
+from hub.sdk.transports import Fault, HttpTransport, Page
+
 Parts = tuple[str, ...]
 """A key by its parts; the hub only ever stores its keyed hash."""
 
@@ -97,7 +99,10 @@ class Draft:
 
     `key` holds the parts that make the source event id (the hub hashes them with the territory's key): they derive
     from content, never from the file. `fields` are the record's own fields (JSON-like values, dates as `date`).
-    `journey` says what the draft does to the person's journey: "open" (mints one), "close", or None (carries it).
+    `journey` says what the draft does to the person's journey: "open" (mints one; when the person has an open one of the
+    same kind already, accept counts the draft as `other_payer` and keeps no event), "renew" (ends the open one without an
+    event of its own, then mints one), "close" (carries it and ends it), or None (carries it).
+    `corrects` is {"key": the `key` of the earlier draft of this source, "kind": LATE / DATE_CORRECTED / ENTERED_IN_ERROR}.
     """
 
     record: str
@@ -166,17 +171,45 @@ class FileReader(Protocol):
     def examine(self, source: BinaryIO, settings: Mapping[str, Any]) -> Examined:
         """First pass. Raises FileRefused."""
 
-    def begin(self, context: Context) -> None:
-        """Raises FileRefused when the sender's memory forbids this file (an older one than the last)."""
+    def begin(self, context: Context) -> Sequence[Notice]:
+        """What the sender's memory makes odd about this file. Raises FileRefused when it forbids it (an older one than
+        the last)."""
+
+    def senders(self, context: Context) -> Sequence[Mapping[str, Any]]:
+        """One JSON-like object per sender for the report, e.g. the CAF's `fonorg, numorg, baseline, previous_dtref`."""
 
     def read(self, source: BinaryIO, examined: Examined) -> Iterator[Any | Reject]:
         """Second pass: records (each with a `position: Position`) or rejects, in file order, one at a time."""
 
     def keys(self, record: Any) -> Sequence[Parts]:
-        """The memory that `decide` needs for this record."""
+        """The memory that `decide` needs for this record; a sender's records have keys that begin with its own."""
 
     def decide(self, memory: Mapping[Parts, Mapping[str, Any]], record: Any, context: Context) -> Decision:
-        """Pure. `memory` holds only keys that exist."""
+        """Pure. `memory` holds only keys that exist. `counts` gives each person one outcome (entrant, changed,
+        unchanged, stock, duplicate, dropped:<reason>), `adults` those not counted before, `read` all of them."""
 
     def finish(self, context: Context, examined: Examined) -> Mapping[Parts, Mapping[str, Any]]:
         """The sender's memory after the whole file was taken (baseline, last reference date)."""
+
+
+@dataclass(frozen=True)
+class PollSource:
+    """What a poll gets: connections bound to a deadline, the partner's settings and secrets (never logged)."""
+
+    http: HttpTransport
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+
+
+class Poller(Protocol):
+    """A module that asks a partner for what is new. The hub keeps the cursor in the transaction that accepts the page,
+    so a page asked for twice is only duplicates."""
+
+    async def poll(self, cursor: str | None, source: PollSource) -> Page[Any] | Fault:
+        """The records (each with a `position`) or rejects after `cursor`, in the partner's order. No side effect."""
+
+    def keys(self, record: Any) -> Sequence[Parts]:
+        """The memory that `decide` needs for this record."""
+
+    def decide(self, memory: Mapping[Parts, Mapping[str, Any]], record: Any, context: Context) -> Decision:
+        """Pure, as for files."""

@@ -141,12 +141,12 @@ class Twin:
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             path = scope.get("path", "")
-            fault = None if path == "/" or path.startswith("/_twin/") else self._take(scope["method"], path)
+            fault = None if path == "/" or path.startswith("/_twin/") else self._next_fault(scope["method"], path)
             await (own(scope, receive, send) if fault is None else _fail(fault, own, scope, receive, send))
 
         return app
 
-    def _take(self, method: str, path: str) -> TwinFault | None:
+    def _next_fault(self, method: str, path: str) -> TwinFault | None:
         for fault in self.faults:
             if fault.matches(method, path) and self._chance.random() < fault.chance:
                 fault.times -= fault.times > 0

@@ -27,6 +27,7 @@ Reason = Literal[
     "token",
     "deadline",
     "broken",
+    "answer",
 ]
 
 
@@ -52,11 +53,13 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """No status line arrived. `started`: bytes of the request may have left this machine. `after` in seconds."""
+    """No status line arrived, or (reason "answer", of those who read) no answer that can be used. `started`: bytes of the
+    request may have left this machine. `after` in seconds, `code` the status or the partner's code."""
 
     reason: Reason
     started: bool
     after: float | None = None
+    code: str | None = None
 
 
 _SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?")

@@ -1,0 +1,1 @@
+"""Insertion structures and providers: measure requests go to them by HTTP, their answers are polled."""
