@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import import_, parts, schema
+from hub.cli import connector, import_, parts, schema
 
 app = typer.Typer(
     name="hub",
@@ -23,6 +23,7 @@ app.command("down")(parts.down)
 app.command("doctor")(parts.doctor)
 app.command("import")(import_.import_)
 # nouns: app.add_typer(event.app, name="event")
+app.add_typer(connector.app, name="connector")
 app.add_typer(schema.app, name="schema")
 
 

@@ -96,10 +96,10 @@ def preview(connector: Connector, sample: Any, kind: str, settings: dict[str, An
     if kind not in KINDS:
         raise ValueError(f"there is no kind {kind!r}; kinds are {', '.join(KINDS)}")
     record, fields, given = _parts(sample)
-    typed = _typed(record, fields)
     allowed = view_fields(connector.manifest, kind, record, health=True)
     if not allowed:
         raise NoSample(f"a {kind} gets nothing of {record} through {connector.name}")
+    typed = _typed(record, fields)
     occurred = typed.get("observed_at") or datetime(2026, 1, 1, tzinfo=UTC)
     view = EventView(record, EVENT_ID, 1, occurred, str(typed.get("territory", "")), project(typed, allowed))
     recipient = Recipient(
@@ -191,6 +191,8 @@ def _digest(*parts: object) -> str:
 
 
 def _parts(sample: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    from hub.log.models import RECORDS
+
     shape = 'a sample is {"record": "MeasureRequested", "fields": {…}}, or a CloudEvents object with type and data'
     if not isinstance(sample, dict):
         raise NoSample(shape)
@@ -199,6 +201,8 @@ def _parts(sample: Any) -> tuple[str, dict[str, Any], dict[str, Any]]:
         record = sample["type"].split(".")[-2] if sample["type"].count(".") >= 2 else None
     if not isinstance(record, str) or not isinstance(fields, dict):
         raise NoSample(shape)
+    if record not in RECORDS:
+        raise NoSample(f"there is no record {record}; records are {', '.join(RECORDS)}")
     return record, fields, sample.get("recipient") or {}
 
 
@@ -208,8 +212,6 @@ def _typed(record: str, fields: dict[str, Any]) -> dict[str, Any]:
 
     from hub.log.models import RECORDS
 
-    if record not in RECORDS:
-        raise NoSample(f"there is no record {record}; records are {', '.join(RECORDS)}")
     try:
         return RECORDS[record].model_validate_json(jsonlib.dumps(fields)).model_dump()
     except ValidationError as error:
