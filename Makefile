@@ -1,5 +1,6 @@
 # The whole way from a fresh machine (Python 3.11+ and make) to a running demo or a test run.
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help venv parts demo test faults lint size lock
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import psutil
@@ -172,18 +174,15 @@ async def test_a_pid_file_left_behind_does_not_block_the_start(
     assert await query(parts.start(settings), "select 1")
 
 
-def test_a_part_that_dies_in_its_start_ends_the_other_and_shows_its_log(
+def test_a_part_that_does_not_answer_any_more_is_replaced(
     settings: Settings, running: parts.Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts.stop(settings)
-    monkeypatch.setattr(
-        parts.Postgres, "command", property(lambda self: ["/bin/sh", "-c", "echo no room >&2; exit 1"])
-    )
-    with pytest.raises(parts.PartFailed, match="no room"):
-        parts.start(settings)
-    assert pids(settings) == {"postgres": None, "kafka": None}
-    monkeypatch.undo()
+    frozen = pids(settings)["postgres"]
+    os.kill(frozen, signal.SIGSTOP)
+    monkeypatch.setattr(parts, "ANSWER_WITHIN", 0.1)
+    monkeypatch.setattr(parts, "READY_WITHIN", 6.0)
     assert parts.start(settings) == running
+    assert pids(settings)["postgres"] not in (None, frozen)
 
 
 def test_doctor_finds_nothing_wrong(settings: Settings, running: parts.Parts) -> None:
@@ -194,25 +193,33 @@ def test_doctor_finds_nothing_wrong(settings: Settings, running: parts.Parts) ->
     }
 
 
-def test_stop_is_idempotent_and_the_command_says_what_it_did(
-    settings: Settings, running: parts.Parts
+def test_a_part_that_dies_in_its_start_ends_the_other_and_shows_its_log(
+    settings: Settings, running: parts.Parts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    parts.stop(settings)
+    monkeypatch.setattr(
+        parts.Postgres, "command", property(lambda self: ["/bin/sh", "-c", "echo no room >&2; exit 1"])
+    )
+    with pytest.raises(parts.PartFailed, match="no room"):
+        parts.start(settings)
+    assert pids(settings) == {"postgres": None, "kafka": None}
+
+
+def test_up_and_down_work_from_the_command_line(settings: Settings) -> None:
     hub = [str(Path(sys.executable).with_name("hub"))]
     environment = os.environ | {"HUB_HOME": str(settings.home), "HUB_DATABASE_URL": "", "HUB_KAFKA": ""}
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*hub, *words], env=environment, capture_output=True, text=True, timeout=60, check=True
+    def run(*words: str) -> dict[str, Any]:
+        done = subprocess.run(
+            [*hub, *words, "--json"], env=environment, capture_output=True, timeout=60, check=True
         )
+        return json.loads(done.stdout)
 
-    assert json.loads(run("down", "--json").stdout) == {"stopped": ["postgres", "kafka"]}
-    assert json.loads(run("down", "--json").stdout) == {"stopped": []}
-    up = json.loads(
-        run("up", "--json").stdout
-    )  # returns although its children run on: they hold none of its pipes
+    up = run("up")  # returns although the parts run on: they hold none of its pipes
     assert {part["name"]: part["ready"] for part in up["parts"]} == {"postgres": True, "kafka": True}
-    assert {part["pid"] for part in up["parts"]} == set(pids(settings).values())
-    assert parts.start(settings) == running
+    assert {part["name"]: part["pid"] for part in up["parts"]} == pids(settings)
+    assert run("down") == {"stopped": ["postgres", "kafka"]}
+    assert run("down") == {"stopped": []}
 
 
 def test_a_process_waits_for_its_record_and_ends_when_asked(tmp_path: Path) -> None:

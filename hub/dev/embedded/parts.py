@@ -33,7 +33,8 @@ log = logging.getLogger(__name__)
 NAMES = ("postgres", "kafka")
 #: Below every system's range of outgoing ports: a client that retries cannot take (or connect to) its own port.
 PORTS = range(20_000, 32_000)
-READY_WITHIN = 60.0  # seconds
+READY_WITHIN = 90.0  # seconds after its start (a database may have to recover)
+ANSWER_WITHIN = 5.0  # seconds, for a part that has been running
 
 
 class InUse(Exception):
@@ -220,10 +221,11 @@ def _await(part: Postgres | Kafka, process: Process) -> None:
 def _adopted(settings: Settings, state: _State, name: str) -> bool:
     """True when the recorded process runs and answers; one that runs and does not answer is ended."""
     process = state.processes.get(name)
-    if not processes.alive(process):
+    if process is None or not processes.alive(process):
         return False
-    deadline = time.monotonic() + 5
     part = _make(settings, state, name)
+    starting = process.created + READY_WITHIN - time.time()
+    deadline = time.monotonic() + max(ANSWER_WITHIN, starting)
     while not part.ready(process.pid):
         if time.monotonic() > deadline or not processes.alive(process):
             processes.end(process, patience=3, ask=part.stop_signal)

@@ -101,12 +101,26 @@ class Postgres:
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def ready(self, pid: int) -> bool:
-        """True when the server with this pid answers (its own pid file says so)."""
+        """True when the server with this pid says so in its pid file, and answers."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except OSError:
             return False
-        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
+        if len(lines) < 8 or lines[0] != str(pid) or lines[7].strip() != "ready":
+            return False
+        ask = [
+            _binaries() / "pg_isready",
+            "-q",
+            "-t",
+            "2",
+            "-h",
+            "127.0.0.1",
+            "-p",
+            str(self.port),
+            "-d",
+            "hub",
+        ]
+        return subprocess.run(ask, env=processes.environment(), stdin=subprocess.DEVNULL).returncode == 0
 
     def _left_over(self) -> list[int]:
         left = []
