@@ -42,7 +42,7 @@ faults: venv parts ## the long campaign of kills and faults (HUB_FAULTS=n random
 lint: venv ## style, imports, generated files
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --quiet --check
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 	@$(HUB) schema build --check
 
 size: venv ## lines of code per area against the marks

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
+import asyncpg
+
 from hub.dev.embedded import artifacts, parts
 from hub.settings import Settings
 
@@ -101,7 +103,7 @@ def database(settings: Settings) -> Iterator[Finding]:
         return
     try:
         values = asyncio.run(_server_settings(url))
-    except OSError as error:
+    except (OSError, asyncpg.PostgresError) as error:
         yield Finding(
             "database", False, f"does not answer ({type(error).__name__})", "check HUB_DATABASE_URL"
         )
@@ -118,8 +120,6 @@ def database(settings: Settings) -> Iterator[Finding]:
 
 
 async def _server_settings(url: str) -> dict[str, str]:
-    import asyncpg
-
     connection = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"), timeout=5)
     try:
         return dict(await connection.fetch("select name, setting from pg_settings"))
