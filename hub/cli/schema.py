@@ -22,7 +22,7 @@ def check(json: Json = False) -> None:
 
     registry = _unlocked()
     problems = lint.check(registry)
-    if not generate.is_current(registry):
+    if not generate.is_current(registry, generate.OUTPUT):
         problems.append("hub/log/models.py is not what the schemas give; run `hub schema build`")
     if json:
         emit({"ok": not problems, "schemas": len(registry.schemas()), "problems": problems})
@@ -49,13 +49,17 @@ def build(
     registry = _unlocked()
     with reported(BadSchema):
         if only_check:
-            if not generate.is_current(registry):
+            if not generate.is_current(registry, generate.OUTPUT):
                 raise fail(f"{generate.OUTPUT} is not what the schemas give; run `hub schema build`")
             say("models.py is current")
             return
         if lock:
             say("lock.json written" if write_lock(registry) else "lock.json is current")
-        say("models.py written" if generate.write_models(registry) else "models.py is current")
+        say(
+            "models.py written"
+            if generate.write_models(registry, generate.OUTPUT)
+            else "models.py is current"
+        )
 
 
 @app.command()

@@ -265,14 +265,24 @@ def _restrict(schema: Any, nodes: Tree | None, named: dict[str, Any], numbers: I
     out = {**schema, "namespace": f"view.n{next(numbers)}"}
     if schema["type"] == "record":
         out["fields"] = [
-            {
-                **field,
-                "type": _restrict(field["type"], nodes[field["name"]] if nodes else None, named, numbers),
-            }
+            {**field, "type": _restrict(field["type"], nodes and nodes[field["name"]], named, numbers)}
             for field in schema["fields"]
-            if nodes is None or field["name"] in nodes
+            if nodes is None or _keeps(field, nodes, named)
         ]
     return out
+
+
+def _keeps(field: dict[str, Any], nodes: Tree, named: dict[str, Any]) -> bool:
+    """Whether a field is named, or holds fields that are; a name below a plain value names nothing."""
+    return field["name"] in nodes and (nodes[field["name"]] is None or _holds_fields(field["type"], named))
+
+
+def _holds_fields(schema: Any, named: dict[str, Any]) -> bool:
+    if isinstance(schema, list):
+        return any(_holds_fields(branch, named) for branch in schema)
+    if isinstance(schema, str):
+        return schema in named and _holds_fields(named[schema], named)
+    return schema["type"] == "record" or (schema["type"] == "array" and _holds_fields(schema["items"], named))
 
 
 def _definitions(schema: Any, found: dict[str, Any]) -> dict[str, Any]:

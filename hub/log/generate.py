@@ -158,7 +158,7 @@ def _docstring(schema: dict[str, Any]) -> str:
     return f'"""{text}"""'
 
 
-def write_models(registry: FileRegistry, path: Path = OUTPUT) -> bool:
+def write_models(registry: FileRegistry, path: Path) -> bool:
     """Write models.py; returns whether it changed. Idempotent."""
     text = generate(registry)
     if is_current(registry, path):
@@ -167,6 +167,6 @@ def write_models(registry: FileRegistry, path: Path = OUTPUT) -> bool:
     return True
 
 
-def is_current(registry: FileRegistry, path: Path = OUTPUT) -> bool:
+def is_current(registry: FileRegistry, path: Path) -> bool:
     """Whether models.py is what the schemas give."""
     return path.exists() and path.read_text(encoding="utf-8") == generate(registry)
