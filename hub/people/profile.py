@@ -31,7 +31,7 @@ CHANNELS = {"phones": "PHONE", "email": "EMAIL", "address": "ADDRESS"}
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is known of a person; a new person's is empty and filled by its first item. `since` says from when each field
+    """What is known of a person. `since` says from when each field
     is, ISO with zone: an older item does not overwrite it. `phones` are E.164 where French, mobiles first."""
 
     birth_name: str = ""
@@ -81,7 +81,7 @@ class Update:
 def update(
     profile: Profile, subject: Subject, record: str, observed_at: datetime, reviewed: bool = False
 ) -> Update:
-    """Apply what an item states; `update(Profile(), …)` is a new person's profile. Pure.
+    """Apply what an item states. Pure.
 
     Empty fields are filled; others change only when `record` may overwrite them, the value differs when normalised, and the
     item is not older than the field. `reviewed`: the reviewer decided, so a birth date may change too."""
@@ -104,6 +104,11 @@ def update(
     extra = {"birth_day_known": subject.birth_day_known} if "birth_date" in changed else {}
     after = replace(profile, **changed, **extra, since=since) if changed else profile
     return Update(after, tuple(changed), tuple(proposed))
+
+
+def new_profile(subject: Subject, observed_at: datetime) -> Profile:
+    """The profile of a person first met: everything its first item says."""
+    return update(Profile(), subject, "", observed_at).profile
 
 
 def person_block(profile: Profile) -> dict[str, Any]:

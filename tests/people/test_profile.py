@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.people import normal
-from hub.people.profile import Profile, Update, person_block, update
+from hub.people.profile import Profile, Update, new_profile, person_block, update
 from hub.sdk.inbound import Address, Subject
 
 NOW = datetime(2026, 4, 1, 8, 0, tzinfo=UTC)
@@ -26,7 +26,7 @@ ANNA = Subject(
     email="maelle@exemple.invalid",
     address=Address(("Bât. A", "1 rue de l'Église"), "76000", "76540", "Rouen"),
 )
-KNOWN = update(Profile(), ANNA, "NewRsaEntrant", NOW).profile
+KNOWN = new_profile(ANNA, NOW)
 
 
 def later(subject: Subject, record: str = "ContactChanged", days: int = 1) -> Update:
@@ -103,7 +103,7 @@ def test_only_records_that_state_a_field_anew_overwrite_it() -> None:
 
 def test_any_record_fills_what_is_empty() -> None:
     bare = replace(ANNA, phones=(), email=None, address=None, sex=None, name=None)
-    known = update(Profile(), bare, "NewRsaEntrant", NOW).profile
+    known = new_profile(bare, NOW)
     found = update(known, ANNA, "MeasureRequested", NOW - timedelta(days=30))
     assert set(found.changed) == {"phones", "email", "address", "sex", "name"}
 
@@ -125,8 +125,7 @@ def test_another_birth_date_is_proposed_and_only_the_reviewer_changes_it() -> No
 
 
 def test_a_usual_name_that_is_the_birth_name_is_no_name() -> None:
-    found = update(Profile(), replace(ANNA, name="Garcon"), "NewRsaEntrant", NOW)
-    assert found.profile.name is None
+    assert new_profile(replace(ANNA, name="Garcon"), NOW).name is None
 
 
 def test_the_person_block_has_exactly_the_fields_of_its_schema() -> None:
