@@ -103,7 +103,9 @@ class _Teller:
             if not fired:
                 if where.before_baseline:
                     return "dropped:before_baseline"
-                self._remember(adult, item, digests, emitted=False)
+                item = self._remember(adult, item, digests, emitted=False)
+                self._moved(adult, item, "IN", tell=False)
+                self._moved(adult, item, "OUT", tell=False)
                 return "stock"
             rules = fired
         elif where.late and item is not None:
@@ -119,10 +121,9 @@ class _Teller:
         earlier = item is not None and (not item["open"] or journey == "renew")
         first_time = False if earlier else (True if self.stock_imported else None)
         item = self._remember(adult, item, digests, emitted=True)
-        arrived = self.household.arrived
-        if arrived and self._new(item, "arrived", arrived.fonorg, arrived.numorg, arrived.on.isoformat()):
-            self.drafts.transferred(adult, item, "IN", arrived)
+        self._moved(adult, item, "IN")
         self.drafts.entrant(adult, item, rules, first_time, journey)
+        self._moved(adult, item, "OUT")
 
     def _remember(self, adult: Adult, item: Item | None, digests: Item, *, emitted: bool) -> Item:
         """Open a period. What was told before is kept, so that no two facts ever share a source event id."""
@@ -154,9 +155,7 @@ class _Teller:
     def _known(self, adult: Adult, item: Item, digests: Item) -> str:
         entrant, before = False, len(self.drafts.taken)
         fired = self._fired(adult)
-        arrived = self.household.arrived
-        if arrived and self._new(item, "arrived", arrived.fonorg, arrived.numorg, arrived.on.isoformat()):
-            self.drafts.transferred(adult, item, "IN", arrived)
+        self._moved(adult, item, "IN")
         if fired and not item["emitted"] and with_rights(self.household, adult):
             entrant = item["emitted"] = True
             self.drafts.entrant(adult, item, fired, False if item["past"] else None, "open")
@@ -186,15 +185,20 @@ class _Teller:
         if before != self.state:
             self.drafts.entitlement_changed(adult, item, before, self.state)
         item["state"], item["open"] = self.state, not ends
-        self._left(adult, item)
+        self._moved(adult, item, "OUT")
         if ends and len(self.drafts.taken) > taken:
             self.drafts.taken[-1] = replace(self.drafts.taken[-1], journey="close")
         return len(self.drafts.taken) > taken
 
-    def _left(self, adult: Adult, item: Item) -> None:
-        left = self.household.left
-        if left and self._new(item, "left", left.fonorg, left.numorg, left.on.isoformat()):
-            self.drafts.transferred(adult, item, "OUT", left)
+    def _moved(self, adult: Adult, item: Item, direction: str, *, tell: bool = True) -> None:
+        """DepartmentTransferred for an organism or day that is new; the household's data say it every month again."""
+        transfer = self.household.arrived if direction == "IN" else self.household.left
+        if transfer is None:
+            return
+        value = self.digest(direction, transfer.fonorg, transfer.numorg, transfer.on.isoformat())
+        if item.get(direction) != value and tell:
+            self.drafts.transferred(adult, item, direction, transfer)
+        item[direction] = value
 
     def _late(self, adult: Adult, item: Item) -> str:
         """A daily older than the last monthly: its witnesses of an entry count, the state known since stays."""
@@ -252,11 +256,6 @@ class _Teller:
         parts = (*address.lines, address.postal_code, address.insee_code, address.commune)
         moved = self.digest("moved", moved_on.isoformat()) if moved_on else None
         return {"address": self.digest("address", *(part or "" for part in parts)), "moved": moved}
-
-    def _new(self, item: Item, name: str, *parts: str) -> bool:
-        value = self.digest(name, *parts)
-        new, item[name] = item.get(name) != value, value
-        return new
 
     def _disagreement(self, fired: list[str]) -> None:
         self._warn(
