@@ -365,14 +365,14 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _table(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Rows of a ``;`` table with their line: UTF-8, with or without BOM; lines starting with # are comments, empty cells
+    """Rows of a table with their line: commas, UTF-8, with or without BOM; lines starting with # are comments, empty cells
     are absent. Raises ConfigurationError for a row with more or fewer cells than the header."""
     kept = [
         (number, line)
         for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1)
         if line.strip() and not line.startswith("#")
     ]
-    cells = list(csv.reader((line for _, line in kept), delimiter=";", strict=True))
+    cells = list(csv.reader((line for _, line in kept), strict=True))
     if not cells:
         return []
     header = [name.strip() for name in cells[0]]
