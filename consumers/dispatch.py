@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from aiokafka import TopicPartition
@@ -26,10 +27,17 @@ GROUP = "hub.dispatch"
 class Dispatch:
     """One FastStream batch subscriber over all event topics; offsets are committed after the database did."""
 
-    def __init__(self, database: AsyncEngine, desk: Desk, broker: KafkaBroker, topics: list[str]) -> None:
+    def __init__(
+        self,
+        database: AsyncEngine,
+        desk: Desk,
+        broker: KafkaBroker,
+        topics: Sequence[str],
+        group: str = GROUP,
+    ) -> None:
         self.database, self.desk = database, desk
         self.routed = 0
-        self.subscriber = batches(broker, topics, GROUP)
+        self.subscriber = batches(broker, topics, group)
         self.subscriber(self.handle)
 
     async def handle(self, records: tuple[Any, ...]) -> None:

@@ -22,7 +22,17 @@ class Settings(BaseSettings):
         None, repr=False, description="PostgreSQL ≥ 15, postgresql+asyncpg://…; none: the embedded one."
     )
     kafka: str | None = Field(None, description="Bootstrap servers host:port,…; none: the embedded one.")
+    topic_prefix: str = Field(
+        "", description="Put before the topics' names, when several hubs share one Kafka."
+    )
+    inbound_every: float = Field(
+        5.0, gt=0, description="Seconds between looks into drop folders and at polled partners."
+    )
+    api_host: str = Field("127.0.0.1", description="Address that the gateway listens on.")
     api_port: int = Field(0, ge=0, le=65535, description="Port of the gateway on loopback; 0: any free one.")
+    allow_http: bool = Field(
+        False, description="Speak clear-text HTTP to partners that are not on loopback (containers)."
+    )
     allow_real_data: bool = Field(False, description="Accept people who are not invented.")
 
     @field_validator("home", "cache")

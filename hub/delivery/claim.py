@@ -6,7 +6,7 @@ Order of locks: gate shared, the partners' (tried), then rows. Nothing outside i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hub.delivery import lane
 from hub.delivery.compose import Composed, SealedEvent, compose, stored
-from hub.delivery.desk import Desk, PartnerDesk, Withheld
+from hub.delivery.desk import Desk, PartnerDesk
 from hub.people.keys import KeyLost, KeyServiceDown
+from hub.rights.view import Withheld
 from hub.sdk.outbound import Message, Nothing, Recipient
 from hub.store.database import rows, run, scalar, transaction
 
@@ -44,11 +45,21 @@ class Claimed:
     deadline: float
     message: Message
     recipient: Recipient
+    echo: bytes | None
 
     @property
     def idempotency_key(self) -> str:
         """Event id, then event id + replay id: stable over the retries of one delivery."""
         return f"{self.event_id}:{self.replay}" if self.replay else str(self.event_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a claim took: items to send, how many it closed instead, and per composed item (partner, was it poison)."""
+
+    items: list[Claimed] = field(default_factory=list)
+    closed: int = 0
+    composed: list[tuple[str, bool]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -69,16 +80,14 @@ class Closes:
     code: str | None = None
 
 
-async def claim(
-    database: AsyncEngine, desk: Desk, slots: Mapping[str, int], monotonic: float
-) -> list[Claimed]:
+async def claim(database: AsyncEngine, desk: Desk, slots: Mapping[str, int], monotonic: float) -> Taken:
     """Claim due heads at the partners of `slots` (partner → free sending slots). `monotonic` is the monotonic clock read
     before the call: deadlines count from it. Partners whose lock is taken are left for the next tick."""
     async with transaction(database) as connection:
         await lane.gate_shared(connection, [desk.territory_lock(p) for p in slots])
         partners = await lane.try_partners(connection, list(slots))
         if not partners:
-            return []
+            return Taken()
         await desk.refresh(connection)
         await lane.lapse(connection, partners, [p for p in partners if desk.partner(p).unsure])
         found = await _due_heads(connection, {p: slots[p] for p in partners})
@@ -91,7 +100,7 @@ async def claim(
             )
         heads = [r for r in found if r.head]
         if not heads:
-            return []
+            return Taken()
         now = await scalar(connection, "select hub_now()")
         return await _take(connection, desk, heads, now, monotonic)
 
@@ -131,7 +140,7 @@ async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> l
 
 async def _take(
     connection: AsyncConnection, desk: Desk, heads: Sequence[Any], now: datetime, monotonic: float
-) -> list[Claimed]:
+) -> Taken:
     events = await load_events(connection, {r.no for r in heads})
     people = await desk.people(connection, {r.person for r in heads}, {e.person for e in events.values()})
     kept = await _stored_messages(connection, [r.id for r in heads if r.marked_by is not None])
@@ -146,7 +155,10 @@ async def _take(
         _add(sends, row, partner, events[row.no], message, recipient, composed, now, monotonic, desk)
     await _write_sends(connection, sends)
     await write_closes(connection, closes)
-    return sends.claimed
+    composed = [(c.row.partner, c.reason == "poison") for c in closes] + [
+        (c.partner, False) for c in sends.claimed
+    ]
+    return Taken(sends.claimed, len(closes), composed)
 
 
 def prepare(
@@ -216,7 +228,7 @@ def _add(
         Claimed(
             row.id, row.no, event.id, row.replay, row.partner, row.person, row.record, row.matter, attempt, row.tries,
             row.marked_by is not None, row.marked_by or attempt, row.marked_at or now, now, row.created_at,
-            monotonic + out.deadline, message, recipient,
+            monotonic + out.deadline, message, recipient, composed.echo if composed else None,
         )
     )  # fmt: skip
 

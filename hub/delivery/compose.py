@@ -13,8 +13,9 @@ from uuid import UUID
 
 import zstandard
 
-from hub.log.codec import Codec, project, split
+from hub.log.codec import Codec, project
 from hub.people.keys import DataKeys, MasterKey
+from hub.rights.told import echo_hash
 from hub.rights.view import View
 from hub.sdk.manifest import Connector
 from hub.sdk.outbound import EventView, Message, Nothing, Recipient
@@ -57,9 +58,8 @@ class SealedEvent:
 
 def event_view(event: SealedEvent, view: View, codec: Codec, keys: DataKeys) -> EventView:
     """Only the view's fields; a view that names no field of a block never opens it."""
-    parts = split(view.fields)
-    fields = project(event.clear(codec), parts.clear)
-    for name, wanted in (("person", parts.person), ("sensitive", parts.sensitive)):
+    fields = project(event.clear(codec), view.clear)
+    for name, wanted in (("person", view.person), ("sensitive", view.sensitive)):
         if wanted:
             plain = event.block(name, codec, keys)
             if plain is not None:
@@ -75,6 +75,7 @@ class Composed:
     hash: bytes
     sealed: bytes
     fields: frozenset[str]
+    echo: bytes | None
 
 
 def compose(
@@ -88,7 +89,8 @@ def compose(
     delivery: int,
 ) -> Composed | Nothing:
     """Translate and seal under the event's person's key, AAD = the delivery."""
-    message = connector.outbound.translate(event_view(event, view, codec, keys), recipient)
+    seen = event_view(event, view, codec, keys)
+    message = connector.outbound.translate(seen, recipient)
     if isinstance(message, Nothing):
         return message
     encoded = message.encode()
@@ -97,7 +99,18 @@ def compose(
         master.message_hash(encoded),
         keys.seal(event.person, _compress(encoded), f"message:{delivery}"),
         view.fields | {f"released.{kind}" for kind in recipient.released},
+        _echo(event, seen, connector, recipient.partner, master),
     )
+
+
+def _echo(
+    event: SealedEvent, seen: EventView, connector: Connector, partner: str, master: MasterKey
+) -> bytes | None:
+    """The hash under which the partner's own report of this fact will be recognised; None when it declares none."""
+    declared = connector.manifest.outbound.records.get(event.record) if connector.manifest.outbound else None
+    if declared is None or not declared.echo:
+        return None
+    return echo_hash(master, partner, seen.fields, declared.echo)
 
 
 def stored(sealed: bytes, person: UUID, delivery: int, keys: DataKeys) -> Message:

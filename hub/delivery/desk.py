@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -20,11 +20,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hub.delivery.compose import SealedEvent
 from hub.log.codec import Codec
 from hub.people.keys import DataKeys, MasterKey
+from hub.people.store import load_keys
 from hub.rights.configuration import Configuration
-from hub.rights.route import Facts, allowed
-from hub.rights.view import View, view_of
+from hub.rights.route import Facts
+from hub.rights.view import View, Withheld, present_view
 from hub.sdk.manifest import Connector, Outbound
-from hub.sdk.outbound import Message, Recipient
+from hub.sdk.outbound import Recipient
 from hub.sdk.transports import HttpTransport
 from hub.store.database import rows
 
@@ -46,13 +47,6 @@ class PartnerDesk:
     def unsure(self) -> bool:
         """Neither idempotency key nor look-up: at most once, then a human."""
         return self.outbound is None or self.outbound.unknown_outcome == "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """Rights of this moment say no; `reason` is one of the closed list."""
-
-    reason: str
 
 
 @dataclass(slots=True)
@@ -157,7 +151,7 @@ class Desk:
             ids=wanted,
         ):
             found[r.person].identifiers[r.kind] = r.sealed
-        await load_keys(connection, self.keys, {*wanted, *key_owners})
+        await load_keys(connection, self.keys, [*wanted, *key_owners])
         return found
 
     def view(
@@ -172,13 +166,9 @@ class Desk:
             objections=person.objections,
             erasing=person.erasing,
         )
-        verdict = allowed(facts, configuration, partner.id, on)
-        if verdict.verdict == "withhold":
-            return Withheld(verdict.reason or "no_agreement")
-        view = view_of(
-            configuration, partner.connector.manifest, partner.id, event.record, on, person.protected
+        return present_view(
+            facts, configuration, partner.connector.manifest, partner.id, on, person.protected
         )
-        return view if view.fields else Withheld("nothing_to_say")
 
     def recipient(self, partner: PartnerDesk, root: UUID, person: PersonDesk) -> Recipient:
         """What belongs to the recipient: outward id, their own id, the identifiers that the manifest releases."""
@@ -196,14 +186,6 @@ class Desk:
             partner.settings,
         )
 
-    def echo(self, partner: str, record: str, message: Message) -> bytes | None:
-        """Keyed hash of the fields by which the partner's own report of this fact would be recognised; None = none."""
-        desk = self.partner(partner)
-        declared = desk.outbound.records.get(record) if desk.outbound else None
-        if declared is None or not declared.echo:
-            return None
-        return echo_hash(self.master, partner, [message.body.get(name) for name in declared.echo])
-
     # ------------------------------------------------------------------ sending
     def http(self, partner: PartnerDesk, left: float) -> HttpTransport:
         """The connector's connections, bound to the seconds that are left."""
@@ -220,33 +202,12 @@ class Desk:
         return {name: read_secret(reference) for name, reference in partner.secrets.items()}
 
 
-def echo_hash(master: MasterKey, partner: str, values: Sequence[Any]) -> bytes:
-    """The keyed hash under which `told` remembers echo fields."""
-    return master.told(partner, *["" if value is None else str(value) for value in values])
-
-
 def read_secret(reference: str) -> str:
     """``env:NAME`` or ``file:PATH``. Raises KeyError or OSError naming the reference, never the secret."""
     scheme, _, rest = reference.partition(":")
     if scheme == "env":
         return os.environ[rest]
     return Path(rest).read_text(encoding="utf-8").strip()
-
-
-async def load_keys(connection: AsyncConnection, keys: DataKeys, persons: Iterable[UUID]) -> None:
-    """Bring the data keys of these persons into the cache where they are not; who has no row has lost its key."""
-    missing = keys.missing(persons)
-    if not missing:
-        return
-    found: dict[UUID, list[tuple[int, bytes | None]]] = {person: [] for person in missing}
-    for row in await rows(
-        connection,
-        "select person, version, wrapped from person_key where person = any(cast(:ids as uuid[]))",
-        ids=missing,
-    ):
-        found[row.person].append((row.version, row.wrapped))
-    for person, versions in found.items():
-        keys.load(person, versions)
 
 
 def today(now: datetime) -> date:

@@ -22,7 +22,7 @@ from hub.delivery.compose import Composed, stored
 from hub.delivery.desk import Desk, PartnerDesk
 from hub.delivery.guard import Guard
 from hub.delivery.retry import rules
-from hub.delivery.settle import pause_unavailable
+from hub.delivery.settle import pause_unavailable, probe_failed
 from hub.delivery.window import last_boundary
 from hub.sdk.outbound import Message
 from hub.sdk.transports import files as drop
@@ -84,7 +84,8 @@ class FileDesk:
                 "file %s for partner %s not written: %s", file.name, file.partner, type(error).__name__
             )
             limits = rules()["pause"]
-            await pause_unavailable(self.database, file.partner, limits["probe_first"], limits["probe_most"])
+            if not await probe_failed(self.database, file.partner, limits["probe_most"]):
+                await pause_unavailable(self.database, file.partner, limits["probe_first"])
             await self.settle(file, "retry")
         except Exception as error:
             log.error("render of partner %s failed: %s", file.partner, type(error).__name__)

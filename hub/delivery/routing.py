@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from hub.delivery import lane
 from hub.delivery.desk import Desk
 from hub.log.scan import Seen
-from hub.rights.route import ROUTE_VERSION, Facts, Routed, route
+from hub.rights.route import ROUTE_VERSION, Erase, Facts, Routed, Withhold, route
 from hub.store.database import rows, run, transaction
 
 
@@ -138,8 +138,8 @@ async def _route(connection: AsyncConnection, desk: Desk, events: Sequence[Any],
 
 def _birth(desk: Desk, routed: Routed, *, erasing: bool) -> tuple[str, str | None]:
     """The state in which a concerned partner's row is born."""
-    if erasing or routed.verdict == "erased":
+    if erasing or isinstance(routed.verdict, Erase):
         return "erased", None
-    if routed.verdict == "withhold":
-        return "withheld", routed.reason
+    if isinstance(routed.verdict, Withhold):
+        return "withheld", routed.verdict.reason
     return "waiting", "file" if desk.by_file(routed.partner) else "new"

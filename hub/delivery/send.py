@@ -12,14 +12,15 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hub.delivery.claim import Claimed, claim
+from hub.delivery.claim import Claimed, Taken, claim
 from hub.delivery.desk import Desk
 from hub.delivery.files import FileDesk
 from hub.delivery.guard import Guard
 from hub.delivery.retry import Settlement, rules
-from hub.delivery.settle import Ended, pause_errors, pause_unavailable, settle
+from hub.delivery.settle import Ended, Link, pause_errors, pause_unavailable, probe_failed, settle
 from hub.sdk.outbound import Attempt, Lookup, Outcome
 from hub.store.database import NoRoom, rows, transaction
 
@@ -61,9 +62,11 @@ class Sender:
         desk: Desk,
         guard: Guard,
         files: FileDesk | None = None,
+        link: Link | None = None,
         tick: float = TICK,
     ) -> None:
-        self.database, self.desk, self.guard, self.files, self.tick = database, desk, guard, files, tick
+        self.database, self.desk, self.guard = database, desk, guard
+        self.files, self.link, self.tick = files, link, tick
         self.woken = asyncio.Event()
         self.counts: Counter[str] = Counter()
         self._busy: Counter[str] = Counter()
@@ -79,7 +82,7 @@ class Sender:
                 if not await self.step():
                     self.woken.clear()
                     await self._rest()
-            except (OSError, NoRoom) as error:
+            except (OSError, NoRoom, DBAPIError) as error:
                 log.warning("delivery waits for the database: %s", type(error).__name__)
                 await asyncio.sleep(1.0)
         await self._drain()
@@ -117,10 +120,28 @@ class Sender:
                 by_territory[desk.territory][partner] = max(0, min(free, BATCH))
         total = 0
         for slots in by_territory.values():
-            items = await claim(self.database, self.desk, slots, self.guard.now())
-            self._start(items)
-            total += len(items)
+            taken = await claim(self.database, self.desk, slots, self.guard.now())
+            self._start(taken.items)
+            await self._watch_poison(taken)
+            total += len(taken.items) + taken.closed
         return total
+
+    async def _watch_poison(self, taken: Taken) -> None:
+        """Pause a partner whose connector fails in a burst: 20 in a row, or half of the last 100."""
+        limits = rules()["pause"]
+        for partner, poisoned in taken.composed:
+            health = self._health[partner]
+            health.poison_row = health.poison_row + 1 if poisoned else 0
+            health.recent.append(poisoned)
+            share = sum(health.recent) / limits["poison_of"]
+            full = len(health.recent) == limits["poison_of"]
+            if health.poison_row >= limits["poison_in_a_row"] or (full and share >= limits["poison_share"]):
+                await pause_errors(self.database, partner, "its connector fails on most items")
+                log.error(
+                    "the connector of partner %s fails on most items: paused until a person resumes", partner
+                )
+                health.poison_row = 0
+                health.recent.clear()
 
     def _start(self, items: Sequence[Claimed]) -> None:
         for item in items:
@@ -166,7 +187,7 @@ class Sender:
         if not ended:
             return 0
         try:
-            result = await settle(self.database, self.desk, ended, random.random)
+            result = await settle(self.database, self.desk, ended, random.random, self.link)
         except BaseException:
             self._ended = ended + self._ended
             raise
@@ -183,13 +204,14 @@ class Sender:
             health.unavailable.clear()
             return
         health.unavailable.append((now, item.person))
+        if await probe_failed(self.database, item.partner, limits["probe_most"]):
+            log.warning("partner %s still does not answer", item.partner)
+            return
         while health.unavailable and now - health.unavailable[0][0] > limits["unavailable_within"]:
             health.unavailable.popleft()
         enough = len(health.unavailable) >= limits["unavailable_count"]
         if enough and len({p for _, p in health.unavailable}) >= limits["unavailable_persons"]:
-            until = await pause_unavailable(
-                self.database, item.partner, limits["probe_first"], limits["probe_most"]
-            )
+            until = await pause_unavailable(self.database, item.partner, limits["probe_first"])
             log.warning("partner %s does not answer: paused until %s", item.partner, until.isoformat())
 
     async def _drain(self) -> None:
@@ -198,6 +220,3 @@ class Sender:
             if self._tasks:
                 await asyncio.wait(set(self._tasks), timeout=self.tick)
             await self._settle()
-
-
-__all__ = ["Sender", "pause_errors"]

@@ -6,7 +6,7 @@ nothing: its answer is kept as a note.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -17,9 +17,11 @@ from hub.delivery import lane
 from hub.delivery.claim import Claimed
 from hub.delivery.desk import Desk
 from hub.delivery.retry import Settlement, Standing, settlement
-from hub.people.linking import link_learned
-from hub.sdk.outbound import Lookup, Outcome
+from hub.sdk.outbound import Learned, Lookup, Outcome
 from hub.store.database import rows, run, scalar, transaction
+
+Link = Callable[[AsyncConnection, Sequence[tuple[str, UUID, UUID, Learned]]], Awaitable[None]]
+"""What takes in learned identifiers, inside the settling transaction: (partner, person, event, identifier)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,11 @@ class Settled:
 
 
 async def settle(
-    database: AsyncEngine, desk: Desk, ended: Sequence[Ended], random: Callable[[], float]
+    database: AsyncEngine,
+    desk: Desk,
+    ended: Sequence[Ended],
+    random: Callable[[], float],
+    link: Link | None = None,
 ) -> Settled:
     """One transaction for many attempts. Idempotent: the same answer again is a stale one."""
     async with transaction(database) as connection:
@@ -49,12 +55,14 @@ async def settle(
         kept = await _write(connection, decided)
         done = [(e, s) for e, s in decided if e.item.delivery in kept]
         await _log(connection, decided, kept)
-        await _told(connection, desk, done)
-        await link_learned(
-            connection,
-            desk.keys,
-            [(e.item, e.outcome.learned) for e, _ in done if getattr(e.outcome, "learned", ())],
-        )
+        await _told(connection, done)
+        learned = [
+            (e.item.partner, e.item.person, e.item.event_id, item)
+            for e, _ in done
+            for item in getattr(e.outcome, "learned", ())
+        ]
+        if learned and link is not None:
+            await link(connection, learned)
         await lane.wake(connection, [(e.item.partner, e.item.person) for e, _ in done])
         await _lift_probe(connection, {e.item.partner for e, s in done if not s.unavailable})
     return Settled([(e.item, s) for e, s in done], len(decided) - len(done))
@@ -125,12 +133,12 @@ async def _log(
     await lane.write_log(connection, lines)
 
 
-async def _told(connection: AsyncConnection, desk: Desk, done: Sequence[tuple[Ended, Settlement]]) -> None:
+async def _told(connection: AsyncConnection, done: Sequence[tuple[Ended, Settlement]]) -> None:
     """Remember, by keyed hash of the echo fields, what this partner was last told of the matter."""
     facts: dict[tuple[str, UUID, str], tuple[bytes, int]] = {}
     for ended, to in done:
         item = ended.item
-        digest = desk.echo(item.partner, item.record, item.message) if to.state == "delivered" else None
+        digest = item.echo if to.state == "delivered" else None
         if digest is not None and item.matter is not None:
             key = (item.partner, item.person, item.matter)
             if key not in facts or facts[key][1] < ended.item.no:
@@ -163,24 +171,33 @@ async def _lift_probe(connection: AsyncConnection, answered: set[str]) -> None:
         )
 
 
-async def pause_unavailable(database: AsyncEngine, partner: str, first: float, most: float) -> datetime:
-    """Pause a partner that does not answer; a probe that failed doubles the wait. Returns until when."""
+async def pause_unavailable(database: AsyncEngine, partner: str, first: float) -> datetime:
+    """Pause a partner that does not answer, until a probe in `first` seconds. Returns until when. Idempotent."""
     async with transaction(database) as connection:
-        return await scalar(
+        await run(
             connection,
-            """
-            insert into pause (partner, kind, reason, until, step, who)
-            values (:p, 'unavailable', 'the partner does not answer', (select hub_now()) + make_interval(secs => :first),
-                    make_interval(secs => :first), 'hub')
-            on conflict (partner, kind) do update set
-                step = case when pause.until <= (select hub_now()) then least(pause.step * 2, make_interval(secs => :most)) else pause.step end,
-                until = case when pause.until <= (select hub_now())
-                             then (select hub_now()) + least(pause.step * 2, make_interval(secs => :most)) else pause.until end
-            returning until
-            """,
+            "insert into pause (partner, kind, reason, until, step, who) values (:p, 'unavailable', 'the partner does not answer', "
+            "(select hub_now()) + make_interval(secs => :first), make_interval(secs => :first), 'hub') on conflict do nothing",
             p=partner,
             first=first,
-            most=most,
+        )
+        return await scalar(
+            connection, "select until from pause where partner = :p and kind = 'unavailable'", p=partner
+        )
+
+
+async def probe_failed(database: AsyncEngine, partner: str, most: float) -> bool:
+    """After an unanswered probe the partner stays paused twice as long, at most `most` seconds. False = no probe was due."""
+    async with transaction(database) as connection:
+        return bool(
+            await run(
+                connection,
+                "update pause set step = least(step * 2, make_interval(secs => :most)), "
+                "until = (select hub_now()) + least(step * 2, make_interval(secs => :most)) "
+                "where partner = :p and kind = 'unavailable' and until <= (select hub_now())",
+                p=partner,
+                most=most,
+            )
         )
 
 

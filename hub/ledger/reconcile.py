@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from hub.delivery.routing import write_finding
 from hub.log.scan import Seen
 from hub.rights.configuration import Configuration
-from hub.rights.route import Facts, route
+from hub.rights.route import Erase, Facts, Verdict, Withhold, route
 from hub.store.database import rows, run, scalar, transaction
 
 CHUNK = 5000
@@ -172,8 +172,7 @@ async def _routes(connection: AsyncConnection, result: Reconciliation) -> None:
                     )
                 configuration = configurations[event.routed_under]
                 want = {
-                    r.partner: _birth(r.verdict, r.reason)
-                    for r in route(Facts.from_json(event.facts), configuration)
+                    r.partner: _birth(r.verdict) for r in route(Facts.from_json(event.facts), configuration)
                 }
             _compare(result, event, want, have)
         after = events[-1].no
@@ -185,8 +184,14 @@ async def configuration_of(connection: AsyncConnection, version: int) -> Configu
     return Configuration.model_validate(document)
 
 
-def _birth(verdict: str, reason: str | None) -> tuple[str, str | None]:
-    return {"send": ("waiting", None), "withhold": ("withheld", reason), "erased": ("erased", None)}[verdict]
+def _birth(verdict: Verdict) -> tuple[str, str | None]:
+    match verdict:
+        case Withhold(reason):
+            return "withheld", reason
+        case Erase():
+            return "erased", None
+        case _:
+            return "waiting", None
 
 
 def _compare(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -29,9 +29,15 @@ class Relay:
     """Publishes until stopped. `woken` is set by NOTIFY after each accept; twice a second it looks anyway."""
 
     def __init__(
-        self, database: AsyncEngine, broker: KafkaBroker, registry: FileRegistry, master: MasterKey
+        self,
+        database: AsyncEngine,
+        broker: KafkaBroker,
+        registry: FileRegistry,
+        master: MasterKey,
+        topic: Callable[[str], str],
     ) -> None:
         self.database, self.broker, self.registry, self.master = database, broker, registry, master
+        self.topic = topic
         self.woken = asyncio.Event()
         self.published = 0
         self._stopping = False
@@ -107,7 +113,7 @@ class Relay:
         )
         return await self.broker.publish(
             row.body,
-            topic=self.registry.topic(row.record),
+            topic=self.topic(row.record),
             key=str(row.person).encode(),
             headers={name: value.decode("ascii") for name, value in fields},
             no_confirm=True,

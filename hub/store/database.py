@@ -63,17 +63,17 @@ async def transaction(database: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-async def rows(connection: AsyncConnection, sql: str, **values: Any) -> list[Any]:
+async def rows(connection: AsyncConnection, sql: str, /, **values: Any) -> list[Any]:
     """All rows of one statement."""
     return list((await connection.execute(text(sql), values)).all())
 
 
-async def run(connection: AsyncConnection, sql: str, **values: Any) -> int:
+async def run(connection: AsyncConnection, sql: str, /, **values: Any) -> int:
     """Execute one statement; the number of rows it touched."""
     return (await connection.execute(text(sql), values)).rowcount
 
 
-async def scalar(connection: AsyncConnection, sql: str, **values: Any) -> Any:
+async def scalar(connection: AsyncConnection, sql: str, /, **values: Any) -> Any:
     """The first column of the first row, or None."""
     return (await connection.execute(text(sql), values)).scalar()
 

@@ -160,7 +160,7 @@ create table event (
     canonical bytea not null,
     record text not null,
     version integer not null,
-    emitter text not null references partner,
+    emitter text not null,
     flow text not null,
     person uuid not null references person deferrable initially deferred,
     journey uuid,
@@ -175,6 +175,7 @@ create table event (
     unique (source, source_event_id)
 );
 create index on event (person, no);
+create index event_matter on event (matter, no) where matter is not null;
 create index on event (batch) where batch is not null;
 
 -- an event's way, narrow beside the append-only event
@@ -313,7 +314,7 @@ create index on delivery_log (delivery, id);
 create table message (
     delivery bigint primary key references delivery,
     sealed bytea not null,
-    key_version integer not null,
+    fields text[] not null,
     composed_at timestamptz not null default clock_timestamp()
 );
 
@@ -410,14 +411,14 @@ create trigger step before update on clock for each row execute function clock_s
 
 -- Whoever closes, settles, lapses or unmarks an item holds the partner's lock and ends with this: the lane's head, if it
 -- waits without a due, becomes due; a due that is there stays (protocol.md §4).
-create function wake(the_partner text, persons uuid[]) returns void language sql as $$
+create function wake(partners text[], persons uuid[]) returns void language sql as $$
     update delivery d set due = greatest((select hub_now()), d.lease_until)
-    from unnest(persons) as lane(person)
+    from (select distinct * from unnest(partners, persons)) as lane(partner, person)
     cross join lateral (
-        select h.id, h.reason, h.due from delivery h
-        where h.person = lane.person and h.partner = the_partner and h.state in ('waiting', 'human')
+        select h.id from delivery h
+        where h.person = lane.person and h.partner = lane.partner and h.state in ('waiting', 'human')
         order by (h.marked_by is not null) desc, h.no, h.replay limit 1
     ) head
     where d.id = head.id and d.state = 'waiting' and d.reason <> 'file' and d.due is null
-      and not exists (select 1 from delivery s where s.person = d.person and s.partner = the_partner and s.state = 'sending')
+      and not exists (select 1 from delivery s where s.person = d.person and s.partner = d.partner and s.state = 'sending')
 $$;
