@@ -11,6 +11,7 @@ from typing import Any
 
 from hub.sdk.codes import code_table
 from hub.sdk.outbound import Attempt, EventView, Message, Nothing, Outcome, Recipient
+from hub.sdk.profile import national
 from hub.sdk.transports import Reply, outcome_of
 from hub.sdk.transports.answers import clean_code
 
@@ -117,7 +118,7 @@ def _referent(view: EventView, recipient: Recipient) -> Message | Nothing:
         portee=code_table(CODES / "portees.csv").to_partner(view.text("scope") or ""),
         referent={
             "nom": name,
-            "telephone": _national(view.text("person.referent.phone")),
+            "telephone": _phone(view.text("person.referent.phone")),
             "courriel": view.text("person.referent.email"),
         },
         debut=view.text("starts_on"),
@@ -163,7 +164,7 @@ def _contact(view: EventView) -> dict[str, Any]:
     known = view.get("person") or {}
     contact: dict[str, Any] = {}
     if "phones" in known:
-        contact["telephones"] = [_national(phone) for phone in known["phones"]]
+        contact["telephones"] = [national(phone) for phone in known["phones"]]
     if "email" in known:
         contact["courriel"] = known["email"]
     return contact
@@ -174,8 +175,6 @@ def _masked(view: EventView) -> str:
     return f"SPIE {view.territory}"
 
 
-def _national(phone: str | None) -> str | None:
-    """DORA takes ten digits: +33612345678 → 0612345678; any other number stays as it is."""
-    if phone is not None and phone.startswith("+33") and len(phone) == 12 and phone[3:].isdigit():
-        return "0" + phone[3:]
-    return phone
+def _phone(phone: str | None) -> str | None:
+    """DORA takes ten digits."""
+    return None if phone is None else national(phone)
