@@ -14,10 +14,10 @@ from uuid import UUID, uuid4
 
 from hub.intake.results import Accepted, Incoming, NotTaken, Refusal, Result
 from hub.intake.standing import OtherPayer, Request, Standing, facts_of, journey_of, relate
-from hub.log.checks import Invalid
 from hub.log.codec import Codec
 from hub.log.headers import event_id, event_source
 from hub.log.registry import FileRegistry, RecordSchema
+from hub.log.writer import Invalid
 from hub.people.identity import Identity
 from hub.people.keys import MasterKey
 from hub.people.matching import Reference, Refused

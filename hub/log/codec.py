@@ -14,12 +14,12 @@ from io import BytesIO
 from itertools import count
 from typing import Any, NamedTuple
 
-from fastavro import parse_schema, schemaless_reader, schemaless_writer
+from fastavro import parse_schema, schemaless_reader
 
-from hub.log.checks import Check, Invalid, compile_check
 from hub.log.limits import MAX_BYTES, MAX_NODES, check_schema, count_nodes
 from hub.log.registry import Registry, UnknownSchema, current
 from hub.log.schema import RecordSchema
+from hub.log.writer import Invalid, Write, compile_writer
 
 HEADER = struct.Struct(">bI")
 
@@ -37,13 +37,18 @@ class Decoded(NamedTuple):
     value: dict[str, Any]
 
 
-class _Compiled(NamedTuple):
-    """What is needed to read and write one schema, made once."""
+class Compiled(NamedTuple):
+    """What reads and writes one schema, made once."""
 
-    schema: RecordSchema
     parsed: Any
-    check: Check
-    frame: bytes
+    write: Write
+
+
+def compile_schema(definition: Any) -> Compiled:
+    """Prepare an inlined schema. It is checked first: with a recursive one a message could kill the process. Raises
+    BadSchema."""
+    check_schema(definition)
+    return Compiled(parse_schema(definition), compile_writer(definition))
 
 
 class Codec:
@@ -51,9 +56,9 @@ class Codec:
 
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self._by_id: dict[int, _Compiled] = {}
-        self._by_record: dict[str, _Compiled] = {}
-        self._blocks: dict[tuple[str, int, str], tuple[Any, Check]] = {}
+        self._by_id: dict[int, tuple[RecordSchema, Compiled]] = {}
+        self._by_record: dict[str, tuple[bytes, Write]] = {}
+        self._blocks: dict[tuple[str, int, str], Compiled] = {}
         self._readers: dict[tuple[str, int, str, frozenset[str]], Any] = {}
 
     def encode(
@@ -61,47 +66,34 @@ class Codec:
     ) -> bytes:
         """Frame one event of the newest version of `record`. `clear` holds the clear fields, missing ones take their
         default. Raises Invalid (field, rule) and UnknownSchema. The same values give the same bytes."""
-        made = self._by_record.get(record) or self._record(record)
         if "person" in clear or "sensitive" in clear:
-            raise Invalid("person", "is a sealed block: it is given apart, never with the clear fields")
+            raise Invalid("is a sealed block: it is given apart, never with the clear fields", "person")
+        frame, write = self._by_record.get(record) or self._record(record)
         value = {**clear, "person": person}
         if sensitive is not None:
             value["sensitive"] = sensitive
-        made.check(value, "")
-        out = BytesIO()
-        out.write(made.frame)
-        schemaless_writer(out, made.parsed, value, strict_allow_default=True)
-        return out.getvalue()
+        out = bytearray(frame)
+        write(value, out)
+        return bytes(out)
 
     def encode_block(self, record: str, block: str, value: dict[str, Any]) -> bytes:
         """Avro bytes of a block ("person" or "sensitive"), to be sealed. Raises Invalid and UnknownSchema."""
-        parsed, check = self._block(self.registry.get(record), block)
+        out = bytearray()
         try:
-            check(value, "")
+            self._block(self.registry.get(record), block).write(value, out)
         except Invalid as error:
-            raise Invalid(f"{block}.{error.field}" if error.field else block, error.rule) from None
-        out = BytesIO()
-        schemaless_writer(out, parsed, value, strict_allow_default=True)
-        return out.getvalue()
+            raise error.inside(block) from None
+        return bytes(out)
 
     def decode(self, framed: bytes) -> Decoded:
         """Read one event that the hub itself wrote. Raises Undecodable and RegistryUnavailable."""
-        made = self._framed(framed)
-        return Decoded(made.schema.record, made.schema.version, _read(made.parsed, framed, HEADER.size))
+        schema, made = self._framed(framed)
+        return Decoded(schema.record, schema.version, _read(made.parsed, framed, HEADER.size))
 
     def bounded_decode(self, framed: bytes) -> Decoded:
-        """Read one event that somebody else wrote: at most MAX_BYTES and MAX_NODES, all bytes consumed, and writing the
-        values again gives the same bytes (so no over-long numbers, negative indexes or other spellings of one value);
-        the values also pass the checks of `encode`. Raises Undecodable and RegistryUnavailable."""
-        if len(framed) > MAX_BYTES:
-            raise Undecodable(f"{len(framed)} bytes; at most {MAX_BYTES} are read")
-        made = self._framed(framed)
-        value = bounded_body(made.parsed, framed[HEADER.size :])
-        try:
-            made.check(value, "")
-        except Invalid as error:
-            raise Undecodable(str(error)) from None
-        return Decoded(made.schema.record, made.schema.version, value)
+        """Read one event that somebody else wrote, see `bounded`. Raises Undecodable and RegistryUnavailable."""
+        schema, made = self._framed(framed)
+        return Decoded(schema.record, schema.version, bounded(made, framed, HEADER.size))
 
     def decode_block(
         self,
@@ -115,7 +107,7 @@ class Codec:
         decoded, None = all, names that the block does not have are left out. `version` is the event's, the newest by
         default. Raises Undecodable and UnknownSchema."""
         schema = self.registry.get(record, version)
-        parsed, _ = self._block(schema, block)
+        parsed = self._block(schema, block).parsed
         if fields is None:
             return _read(parsed, data, 0)
         key = (record, schema.version, block, fields)
@@ -124,37 +116,32 @@ class Codec:
             reader = self._readers[key] = parse_schema(restrict(schema.blocks[block], fields))
         return _read(parsed, data, 0, reader)
 
-    def _framed(self, framed: bytes) -> _Compiled:
+    def _framed(self, framed: bytes) -> tuple[RecordSchema, Compiled]:
         if len(framed) < HEADER.size or framed[0] != 0:
             raise Undecodable("not framed: it must begin with 0 and four bytes of schema id")
         schema_id = HEADER.unpack_from(framed)[1]
         made = self._by_id.get(schema_id)
         if made is None:
             try:
-                made = self._compile(self.registry.schema_for(schema_id))
+                schema = self.registry.schema_for(schema_id)
             except UnknownSchema as error:
                 raise Undecodable(str(error)) from None
-            self._by_id[schema_id] = made
+            made = self._by_id[schema_id] = (schema, compile_schema(schema.definition))
         return made
 
-    def _record(self, record: str) -> _Compiled:
-        made = self._by_record[record] = self._compile(self.registry.get(record))
+    def _record(self, record: str) -> tuple[bytes, Write]:
+        schema = self.registry.get(record)
+        made = (HEADER.pack(0, schema.id), compile_schema(schema.definition).write)
+        self._by_record[record] = made
         return made
 
-    def _compile(self, schema: RecordSchema) -> _Compiled:
-        parsed = parse_schema(schema.definition)
-        return _Compiled(schema, parsed, compile_check(schema.definition), HEADER.pack(0, schema.id))
-
-    def _block(self, schema: RecordSchema, block: str) -> tuple[Any, Check]:
+    def _block(self, schema: RecordSchema, block: str) -> Compiled:
         key = (schema.record, schema.version, block)
         made = self._blocks.get(key)
         if made is None:
             if block not in schema.blocks:
                 raise UnknownSchema(f"{schema.record} has no sealed block {block}")
-            made = self._blocks[key] = (
-                parse_schema(schema.blocks[block]),
-                compile_check(schema.blocks[block]),
-            )
+            made = self._blocks[key] = compile_schema(schema.blocks[block])
         return made
 
 
@@ -173,23 +160,21 @@ def _read(parsed: Any, data: bytes, start: int, reader: Any = None) -> Any:
     return value
 
 
-def bounded_body(schema: Any, body: bytes) -> Any:
-    """One datum by `schema` (inlined JSON or already parsed), under the rules of the doors. The schema itself is
-    checked first: a recursive one would kill the process. Raises Undecodable, BadSchema."""
-    if not (isinstance(schema, dict) and "__fastavro_parsed" in schema):
-        check_schema(schema)
-        schema = parse_schema(schema)
-    if len(body) > MAX_BYTES:
-        raise Undecodable(f"{len(body)} bytes; at most {MAX_BYTES} are read")
-    value = _read(schema, body, 0)
+def bounded(made: Compiled, data: bytes, start: int = 0) -> Any:
+    """One datum from `start`, as the doors take it: at most MAX_BYTES and MAX_NODES, all bytes consumed, a value that a
+    producer may set, and writing it again gives the same bytes: no over-long numbers, negative indexes or other
+    spellings of one value, whose hashes would differ. Raises Undecodable."""
+    if len(data) > MAX_BYTES:
+        raise Undecodable(f"{len(data)} bytes; at most {MAX_BYTES} are read")
+    value = _read(made.parsed, data, start)
     if count_nodes(value) > MAX_NODES:
         raise Undecodable(f"more than {MAX_NODES} values")
-    again = BytesIO()
+    again = bytearray(data[:start])
     try:
-        schemaless_writer(again, schema, value)
-    except Exception as error:  # a value that was read and cannot be written is not in the schema's range
-        raise Undecodable(f"not a value of its schema ({type(error).__name__})") from None
-    if again.getvalue() != body:
+        made.write(value, again)
+    except Invalid as error:
+        raise Undecodable(str(error)) from None
+    if again != data:
         raise Undecodable("written again it gives other bytes: not the one spelling of its values")
     return value
 

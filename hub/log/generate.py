@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hub.log.checks import MAX_TEXT
 from hub.log.limits import BadSchema
 from hub.log.registry import FileRegistry
 from hub.log.schema import RecordSchema
+from hub.log.writer import MAX_TEXT
 
 OUTPUT = Path(__file__).with_name("models.py")
 

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from hub.log.checks import compile_check
 from hub.log.compat import Mode, check_compatible
 from hub.log.limits import BadSchema
 from hub.log.registry import FileRegistry
 from hub.log.schema import RecordSchema
+from hub.log.writer import compile_writer
 
 TAGS = frozenset({"PII", "HEALTH"})
 COMMON = ("territory", "journey", "source", "observed_at", "corrects", "person")
@@ -44,7 +44,7 @@ def _record(schema: RecordSchema) -> Iterator[str]:
     yield from _type(schema.definition, schema.record)
     for block in (schema.definition, *schema.blocks.values()):
         try:
-            compile_check(block)
+            compile_writer(block)
         except BadSchema as error:
             yield f"{error}"
 

@@ -137,6 +137,12 @@ BREACHES = [
         '"OrientationDecided", "Nothing", ',
         "there is no record Nothing",
     ),
+    (
+        "measures/MeasureAnswered.v1.avsc",
+        '"default": false',
+        '"default": 0',
+        "late: its default must be true or false",
+    ),
     ("entrants/Payer.avsc", '"numorg"', '"number"', "NewRsaEntrant.v1: is not what lock.json says"),
     ("lock.json", '"IdentityLinked.v1"', '"IdentityLost.v1"', "IdentityLost.v1 has no file"),
     ("lock.json", '"IdentityLinked.v1"', '"IdentityLost.v1"', "IdentityLinked.v1: is not in lock.json"),
