@@ -43,7 +43,7 @@ class SealedEvent:
     def clear(self, codec: Codec) -> dict[str, Any]:
         """The clear body; sealed blocks stay bytes."""
         if self._clear is None:
-            self._clear = codec.decode(self.body).fields
+            self._clear = codec.decode(self.body).value
         return self._clear
 
     def block(self, name: str, codec: Codec, keys: DataKeys) -> bytes | None:

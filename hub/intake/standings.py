@@ -79,7 +79,7 @@ async def load_standings(connection: AsyncConnection, codec: Codec, people: Peop
         "and record = 'OrientationDecided' and body is not null order by person, no desc",
         ids=ids,
     ):
-        decided = codec.decode(row.body).fields
+        decided = codec.decode(row.body).value
         standings[row.person].orientation = {k: decided[k] for k in ("parcours", "organism", "decided_on")}
     return standings
 
