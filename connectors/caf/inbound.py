@@ -14,7 +14,7 @@ from connectors.caf.formats.rsabe import Household, household_of
 from connectors.caf.rules import decide
 from hub.sdk.inbound import Context, Examined, Notice, Parts, Position, Reject
 
-__all__ = ["begin", "decide", "examine", "finish", "keys", "read", "senders"]
+__all__ = ["begin", "complete", "decide", "examine", "finish", "keys", "read", "senders"]
 
 _DAMAGE = {
     "unclosed": ("malformed", "its end tag is missing"),
@@ -65,6 +65,11 @@ def read(source: BinaryIO, examined: Examined) -> Iterator[Household | Reject]:
 def keys(record: Household) -> Sequence[Parts]:
     """One memory per household; its first two parts are the payer's key."""
     return (record.key,)
+
+
+def complete(context: Context) -> list[Parts]:
+    """The payers whose households are all in this file (a monthly one), so that those left out can be counted."""
+    return sequence.whole(context)
 
 
 def finish(context: Context, examined: Examined) -> dict[Parts, dict[str, Any]]:

@@ -99,6 +99,12 @@ def payers(context: Context) -> list[dict[str, Any]]:
     return found
 
 
+def whole(context: Context) -> list[Parts]:
+    """The payers whose households are all in this file: one known before and not here is absent."""
+    payers = map(tuple, context.header["payers"])
+    return [payer for payer in payers if standing(context, payer).kind == "monthly"]
+
+
 def after(context: Context) -> dict[Parts, dict[str, Any]]:
     """The payers' memory once the whole file was taken."""
     result = {}

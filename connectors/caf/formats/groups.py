@@ -43,7 +43,13 @@ class Group:
         children: dict[str, list[etree._Element]] = {}
         for element in elements:
             for child in element:
-                children.setdefault(child.tag.rpartition("}")[2], []).append(child)
+                name = child.tag
+                if name[0] == "{":
+                    name = name.rpartition("}")[2]
+                if name in children:
+                    children[name].append(child)
+                else:
+                    children[name] = [child]
         self._children = children
 
     def group(self, name: str) -> Group | None:
@@ -73,14 +79,15 @@ class Group:
         not a leaf, too long."""
         value = None
         for element in self._children.get(name, ()):
+            text = element.text
             if len(element):
                 raise Bad("invalid_field", name, "this field has parts of its own")
-            text = " ".join((element.text or "").split()) or None
-            if text and len(text) > MAX_TEXT:
+            text = " ".join(text.split()) if text else ""
+            if len(text) > MAX_TEXT:
                 raise Bad("invalid_field", name, f"longer than {MAX_TEXT} characters")
-            if value is not None and text is not None and text != value:
+            if text and value is not None and text != value:
                 raise Bad("repeated_field", name, "this field occurs with two values")
-            value = value if text is None else text
+            value = text or value
         return value
 
     def need(self, name: str) -> str:
