@@ -138,7 +138,7 @@ def household_key(household: Household, adult: Adult) -> Parts:
 
 
 def subject_of(household: Household, adult: Adult) -> Subject:
-    """Who the event is about. An MSA matricule is a NIR (whose, is not said): it is no allocation number."""
+    """Who the event is about. An MSA matricule is a NIR, whose is not said: the hub keeps it as no allocation number."""
     return Subject(
         birth_name=adult.birth_name,
         name=None if adult.name == adult.birth_name else adult.name,
@@ -148,7 +148,7 @@ def subject_of(household: Household, adult: Adult) -> Subject:
         sex=adult.sex,
         address=household.address,
         nir=adult.nir,
-        matricule=None if household.matricule_is_nir else household.key,
+        matricule=household.key,
         numdemrsa=household.claim,
         own_key=household_key(household, adult),
     )

@@ -83,9 +83,3 @@ def _household(piece: Piece, position: Position, header: Mapping[str, Any]) -> H
         raise Bad(reason, None, detail)
     block = read_block(piece.data, header["encoding"], header["namespaces"].encode())
     return household_of(block, position)
-
-
-def complete(context: Context) -> list[Parts]:
-    """The payers whose households this file lists completely: a monthly one."""
-    payers = [tuple(payer) for payer in context.header["payers"]]
-    return [payer for payer in payers if sequence.standing(context, payer).kind == "monthly"]

@@ -69,7 +69,6 @@ class Household:
     fonorg: str
     numorg: str
     matricule: str
-    matricule_is_nir: bool
     departement: str | None
     claim: str
     claim_on: date
@@ -167,7 +166,6 @@ def household_of(block: Group, position: Position) -> Household:
         fonorg,
         numorg,
         matricule.value,
-        matricule.is_nir,
         departement,
         claim,
         claim_on,

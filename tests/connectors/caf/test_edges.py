@@ -16,6 +16,7 @@ from hub.dev.generate.cnaf import Oracle, Population
 from hub.dev.generate.cnaf_months import Town
 from hub.dev.generate.cnaf_shapes import SHAPES, all_shapes
 from hub.log import models
+from hub.people.identity import normalise
 from hub.sdk.codes import code_table
 from hub.sdk.inbound import Draft
 from hub.sdk.manifest import load
@@ -109,12 +110,10 @@ def test_children_are_counted_and_nothing_more() -> None:
 
 
 def test_an_msa_matricule_is_no_allocation_number() -> None:
-    _, household = read("msa")
-    assert household.matricule_is_nir
-    population = Population(5)
     payers = Payers()
-    payers.read(written([SHAPES["msa"](population, DTREF)])[0])
-    assert payers.drafts[0].subject.matricule is None
+    payers.read(written([SHAPES["msa"](Population(5), DTREF)])[0])
+    identity = normalise(payers.drafts[0].subject, ("CAF", "761"), "caf")
+    assert "matricule" not in identity.identifiers
 
 
 def test_a_wrong_nir_costs_the_nir_and_not_the_person() -> None:
