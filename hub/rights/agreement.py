@@ -130,11 +130,10 @@ def covers(wider: Iterable[str], path: str) -> bool:
 
 
 def common(first: Iterable[str], second: Iterable[str]) -> frozenset[str]:
-    """What two sets of paths both allow; of a path and one below it, the lower one stays."""
+    """What two sets of paths both allow: of a path and one below it, the lower one; nothing is named twice."""
     left, right = frozenset(first), frozenset(second)
-    return frozenset(
-        {path for path in left if covers(right, path)} | {path for path in right if covers(left, path)}
-    )
+    found = {path for path in left if covers(right, path)} | {path for path in right if covers(left, path)}
+    return frozenset(path for path in found if not covers(found, path.rpartition(".")[0]))
 
 
 def agreement_problems(agreement: Agreement, kind: Kind) -> list[str]:

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from hub.rights.agreement import Agreement, Kind, Strict, agreement_problems, overlaps
+from hub.rights.agreement import Agreement, Kind, Strict, agreement_problems, defaults, overlaps
 from hub.rights.territory import Territory, master_problems, siret_problem
 
 _Id = r"^[a-z0-9][a-z0-9-]{0,30}$"
@@ -256,17 +256,24 @@ def doubts(configuration: Configuration, today: date) -> list[str]:
         if row.partner not in known
     ]
     for partner in configuration.partners:
-        if partner.active(today) and not any(
-            a.organisation == partner.organisation and a.in_force(today) for a in configuration.agreements
+        kind = configuration.kind_of(partner.id)
+        if (
+            kind
+            and defaults(kind)
+            and partner.active(today)
+            and not any(
+                a.organisation == partner.organisation and a.in_force(today) for a in configuration.agreements
+            )
         ):
             found.append(f"partner {partner.id}: no agreement is in force on {today}: it receives nothing")
-    for agreement in configuration.agreements:
-        organisation = configuration.organisation(agreement.organisation)
-        if agreement.end < today:
-            found.append(f"agreement {agreement.id}: ended on {agreement.end}")
-        elif organisation and organisation.kind == "structure" and agreement.article9 is None:
+    found += [f"agreement {a.id}: ended on {a.end}" for a in configuration.agreements if a.end < today]
+    sensitive = {row.code for row in territory.measure_types if row.sensitive}
+    for action in territory.actions:
+        agreement = configuration.agreement(action.partner, "MeasureRequested", today)
+        if action.measure_type in sensitive and (agreement is None or agreement.article9 is None):
             found.append(
-                f"agreement {agreement.id}: no article 9 basis: sensitive measures are not sent to {organisation.id}"
+                f"actions.csv: {action.convention}: {action.measure_type} is sensitive and {action.partner} has no agreement "
+                "with an article 9 basis: its requests are withheld"
             )
     return found
 
@@ -285,6 +292,13 @@ class Change:
         if self.after is None:
             return f"- {self.path} (was {_shown(self.path, self.before)})"
         return f"~ {self.path}: {_shown(self.path, self.before)} → {_shown(self.path, self.after)}"
+
+    def shown(self) -> dict[str, Any]:
+        """For output as JSON; a sealed secret is masked."""
+        values = {"before": self.before, "after": self.after}
+        return {"path": self.path} | {
+            name: value if value is None else _masked(self.path, value) for name, value in values.items()
+        }
 
 
 def diff(old: Configuration | None, new: Configuration) -> list[Change]:
@@ -320,9 +334,12 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
+def _masked(path: str, value: Any) -> Any:
+    return "sealed:…" if ".secrets." in path and str(value).startswith("sealed:") else value
+
+
 def _shown(path: str, value: Any) -> str:
-    if ".secrets." in path and str(value).startswith("sealed:"):
-        return "sealed:…"
+    value = _masked(path, value)
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

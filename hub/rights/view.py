@@ -93,13 +93,14 @@ def view_of(
     row = table().records.get(record)
     if kind is None or row is None or (agreement is None and not row.notice):
         return View(record, frozenset())
-    known: dict[tuple[Any, ...], View] = configuration.memo("views", lambda _: {})
-    key = (manifest.name, manifest.version, kind, agreement.id if agreement else None, record, protected)
+    known: dict[tuple[Any, ...], tuple[Manifest, View]] = configuration.memo("views", lambda _: {})
+    key = (id(manifest), kind, agreement.id if agreement else None, record, protected)
     if key not in known:
         narrowing = agreement.narrowing(record) if agreement else None
         health = agreement is not None and agreement.article9 is not None
-        known[key] = View(record, view_fields(manifest, kind, record, narrowing, protected, health))
-    return known[key]
+        fields = view_fields(manifest, kind, record, narrowing, protected, health)
+        known[key] = manifest, View(record, fields)  # holding the manifest keeps its id its own
+    return known[key][1]
 
 
 def present_view(

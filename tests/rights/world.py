@@ -8,7 +8,7 @@ from typing import Any
 from hub.rights.agreement import KINDS, Agreement, Kind, defaults
 from hub.rights.configuration import Configuration, Organisation, Partner
 from hub.rights.route import Facts, Relation
-from hub.rights.territory import MeasureType, Organism, Payer, PilotArea, Territory
+from hub.rights.territory import MeasureType, Organism, Payer, Territory
 from hub.sdk.manifest import Manifest, Outbound, OutboundRecord
 
 TODAY = date(2026, 4, 15)
