@@ -317,12 +317,14 @@ def gains(identity: Identity, decision: Decision, index: Index) -> Gains:
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """One item of a batch, decided and folded into the index. `person` is None when it was refused."""
+    """One item of a batch, decided and folded into the index. `person` is None when it was refused; `before` is what was
+    known of the person."""
 
     person: UUID | None
     created: bool
     decision: Decision
     gains: Gains
+    before: Known | None = None
 
 
 def resolve(
@@ -335,10 +337,23 @@ def resolve(
         return Resolved(None, False, decision, gained)
     created = not isinstance(decision, Same)
     person = decision.person if isinstance(decision, Same) else new_id()
+    before = index.known.get(person)
     if created:
         index.known[person] = Known(identity.birth_date, identity.birth_day_known)
     _fold(index, person, gained)
-    return Resolved(person, created, decision, gained)
+    return Resolved(person, created, decision, gained, before)
+
+
+def unresolve(resolved: Resolved, index: Index) -> None:
+    """Take the last decision back: its item was refused after all, and later items must not find its person by it."""
+    if resolved.person is None:
+        return
+    for row in resolved.gains.rows:
+        del index.holders[row]
+    if resolved.before is None:
+        del index.known[resolved.person]
+    else:
+        index.known[resolved.person] = resolved.before
 
 
 def learned(person: UUID, kind: str, value: str, index: Index) -> Gains | Review:

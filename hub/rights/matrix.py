@@ -147,7 +147,8 @@ def _row(line: Line) -> str:
     basis = f"{line.legal_basis}; {line.article9}" if line.article9 else line.legal_basis
     under = f"{line.case_number}, {line.until}" if line.case_number else "–"
     fields = _grouped(line.fields) if line.why_not is None else f"nothing: {line.why_not}"
-    return f"| {line.record} | {', '.join(line.when)} | {fields} | {line.purpose} | {basis} | {under} |"
+    when = "; ".join(table().conditions[name] for name in line.when)
+    return f"| {line.record} | {when} | {fields} | {line.purpose} | {basis} | {under} |"
 
 
 def _grouped(fields: Iterable[str]) -> str:

@@ -153,43 +153,30 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """route.toml, read. `reasons` and `refusals` hold one sentence per code for the person who asks why."""
+    """route.toml, read. `reasons` and `refusals` hold one sentence per code for the person who asks why, `conditions` the
+    words for when a partner is concerned."""
 
+    conditions: Mapping[str, str]
     records: Mapping[str, Row]
     reasons: Mapping[str, str]
     refusals: Mapping[str, str]
 
 
-CONDITIONS = frozenset(
-    {
-        "always",
-        "addressed",
-        "structure",
-        "structure_as_ML",
-        "decision",
-        "referent",
-        "request",
-        "party",
-        "measure_copy",
-    }
-)
-
-
 @cache
 def table() -> Table:
-    """The routing table. Raises ValueError when route.toml uses a word that the code does not know."""
+    """The routing table. Raises ValueError when a row uses a condition that is not listed."""
     path = Path(__file__).with_name("route.toml")
     document = tomllib.loads(path.read_text(encoding="utf-8"))
     rows = {}
     for record, entry in document["records"].items():
         emit = _column(entry.get("emit", {}))
         to = {kind: frozenset(tests) for kind, tests in _column(entry.get("to", {})).items()}
-        unknown = {test for tests in to.values() for test in tests} - CONDITIONS
+        unknown = {test for tests in to.values() for test in tests} - document["conditions"].keys()
         unknown |= set(emit.values()) - {"always", "addressed", "referent", "own"}
         if unknown:
             raise ValueError(f"{path}: records.{record}: unknown conditions {sorted(unknown)}")
         rows[record] = Row(emit, to, entry.get("hub", False), entry.get("notice", False))
-    return Table(rows, document["reasons"], document["refusals"])
+    return Table(document["conditions"], rows, document["reasons"], document["refusals"])
 
 
 def _column(entry: dict[str, Any]) -> dict[str, Any]:

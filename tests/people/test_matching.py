@@ -28,6 +28,7 @@ from hub.people.matching import (
     learned,
     lookups,
     resolve,
+    unresolve,
 )
 from hub.sdk.inbound import Address, Subject
 
@@ -508,6 +509,17 @@ def test_the_same_items_again_find_the_same_persons_and_make_none(batch: list[Su
     again = [registry.take(subject) for subject in keyed]
     assert [taken.person for taken in again] == first
     assert not any(taken.created or taken.gains.added for taken in again)
+
+
+@given(st.lists(subjects, max_size=6), subjects)
+@settings(max_examples=100, deadline=None)
+def test_a_decision_taken_back_leaves_nothing(batch: list[Subject], refused: Subject) -> None:
+    registry = Registry()
+    for subject in batch:
+        registry.take(subject)
+    before = (dict(registry.index.holders), dict(registry.index.known))
+    unresolve(registry.take(refused), registry.index)
+    assert (registry.index.holders, registry.index.known) == before
 
 
 @given(subjects)

@@ -17,7 +17,6 @@ from hub.ledger import states
 from hub.rights.agreement import defaults
 from hub.rights.configuration import Organisation, Partner
 from hub.rights.route import (
-    CONDITIONS,
     HUB,
     Erase,
     Facts,
@@ -76,7 +75,7 @@ CONCERNED: dict[str, dict[str, Iterable[str]]] = {
     "OrientationNotified": {
         "departement": S, "france_travail": S, "mission_locale": {"structure ML"}, "structure": {"structure", "structure ML"},
     },
-    "ReferentDesignated": {"departement": S, "france_travail": S, "mission_locale": S, "structure": OPEN_REQUEST},
+    "ReferentDesignated": {"departement": S, "france_travail": S, "mission_locale": OWN | {"structure", "structure ML"}, "structure": OPEN_REQUEST},
     "EngagementContractChanged": {"departement": S, "france_travail": S, "mission_locale": OWN},
     "ReorientationRequested": {"departement": S, "france_travail": S},
     "JourneyEnded": {"departement": S, "france_travail": S, "mission_locale": OWN, "structure": OPEN_REQUEST},
@@ -244,7 +243,7 @@ def test_an_objection_stops_sharing_unless_a_legal_duty_commands_it(entry: str) 
 
 
 def test_an_objection_to_somebody_else_stops_nothing() -> None:
-    given = facts("ReferentDesignated", objections=("ml", "structure", "o-cd2"))
+    given = facts("ReferentDesignated", structure="ml", objections=("ml", "structure", "o-cd2"))
     assert verdicts(given) == {"cd": "send", "ft": "send", "ml": "objection"}
 
 
@@ -476,7 +475,7 @@ _CROWDED = configuration(
 
 def test_conditions_of_the_data_file_are_all_known_and_all_used() -> None:
     used = {test for row in table().records.values() for tests in row.to.values() for test in tests}
-    assert used == CONDITIONS
+    assert used == set(table().conditions)
 
 
 def test_every_order_of_relations_gives_the_same_rows() -> None:
