@@ -42,10 +42,10 @@ class Dispatch:
 
     async def handle(self, records: tuple[Any, ...]) -> None:
         """Route one batch, trying again until the database has it; only then acknowledge."""
-        seen = [seen(record) for record in records]
+        found = [seen(record) for record in records]
         while True:
             try:
-                counts = await route_records(self.database, self.desk, seen)
+                counts = await route_records(self.database, self.desk, found)
                 break
             except (DBAPIError, NoRoom, OSError) as error:
                 log.warning("dispatch waits for the database: %s", type(error).__name__)

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from hub.app import App
+from hub.delivery.claim import Claimed
 from hub.delivery.routing import route_records
 from hub.delivery.send import Sender
 from hub.intake.results import Accepted, Incoming, Result
@@ -25,7 +26,7 @@ from hub.rights.store import apply_configuration
 from hub.sdk.inbound import Draft, Position, Subject
 from hub.sdk.manifest import Connector, Manifest, Outbound, OutboundRecord
 from hub.settings import Settings
-from hub.store.database import rows, transaction
+from hub.store.database import rows, run, transaction
 from tests.recorder import outbound as recorder
 from tests.rights import world
 
@@ -94,7 +95,16 @@ class World:
     app: App
     sender: Sender
     ids: dict[str, str]
-    seen: set[int] = field(default_factory=set)
+    claimed: list[Claimed] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        start = self.sender._start
+
+        def remember(items: Sequence[Claimed]) -> None:
+            self.claimed.extend(items)
+            start(items)
+
+        self.sender._start = remember
 
     def partner(self, name: str) -> recorder.FakePartner:
         return recorder.PARTNERS[self.ids[name]]
@@ -142,6 +152,19 @@ class World:
 
         await move_clock(self.app.database, seconds)
 
+    async def skip_lease(self) -> None:
+        """Let the leases of what is being sent end, as if the process had died: the clock stands while sending."""
+        async with transaction(self.app.database) as connection:
+            await run(connection, "set local session_replication_role = replica")
+            await rows(
+                connection,
+                "update delivery set lease_until = clock_timestamp() - interval '1 s' where state = 'sending' returning 1",
+            )
+
+    def last_claimed(self, delivery: int, attempt: int) -> Claimed:
+        """What this sender claimed, whether it still has it or not."""
+        return next(c for c in self.claimed if (c.delivery, c.attempt) == (delivery, attempt))
+
     async def reconcile(self) -> Reconciliation:
         return await reconcile(self.app.database)
 
@@ -149,7 +172,7 @@ class World:
 async def make_world(url: str, kafka: str = "", **connectors: Connector) -> World:
     """Configure a territory on a migrated database. `connectors`: partner name → its own connector."""
     home = Path(tempfile.mkdtemp(prefix="hub-world-"))
-    app = App(Settings(home=home, database_url=url, kafka=kafka or None))
+    app = App(Settings(home=home, database_url=url, kafka=kafka or None, topic_prefix=f"t{uuid4().hex[:8]}."))
     plain = recorder_connector()
     app.__dict__["connectors"] = {plain.name: plain} | {c.name: c for c in connectors.values()}
     await app.prepare()
@@ -201,7 +224,11 @@ def partners(ids: dict[str, str], connectors: dict[str, Connector]) -> Partners:
 # ------------------------------------------------------------------ invented people and facts
 def nir(number: int) -> str:
     """An invented NIR (13 digits, birthplace 99 999)."""
-    return f"28504999990{number % 100:02d}" if number < 100 else f"1{number // 1000 % 100:02d}0499999{number % 1000:03d}"
+    return (
+        f"28504999990{number % 100:02d}"
+        if number < 100
+        else f"1{number // 1000 % 100:02d}0499999{number % 1000:03d}"
+    )
 
 
 def subject(number: int, **changed: Any) -> Subject:
@@ -291,7 +318,7 @@ def decided(number: int, world: World, step: int = 1, **changed: Any) -> Draft:
     """An orientation decided for person `number`."""
     fields = {
         "decision_id": UUID(int=number * 1000 + step + (4 << 76) + (2 << 62)),
-        "parcours": "PSP",
+        "parcours": "SOCIO_PRO",
         "organism": "CD",
         "structure": None,
         "decided_on": date(2026, 4, 10),

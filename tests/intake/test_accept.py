@@ -104,7 +104,9 @@ async def test_the_same_person_under_another_payer_is_no_second_entrant(database
     other = replace(one, own_key=("MSA", "760", "x", "y"), matricule=None)
     again = entrant(1, subject=other)
     again = replace(
-        again, key=("NewRsaEntrant", "msa"), fields={**again.fields, "payer": {"fonorg": "MSA", "numorg": "760"}}
+        again,
+        key=("NewRsaEntrant", "msa"),
+        fields={**again.fields, "payer": {"fonorg": "MSA", "numorg": "760"}},
     )
     result = (await world.accept("caf", [again]))[0]
     assert (result.kind, result.reason) == ("dropped", "other_payer")
