@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import connector, import_, parts, schema
+from hub.cli import connector, import_, partner, parts, privacy, schema, territory
 
 app = typer.Typer(
     name="hub",
@@ -24,7 +24,10 @@ app.command("doctor")(parts.doctor)
 app.command("import")(import_.import_)
 # nouns: app.add_typer(event.app, name="event")
 app.add_typer(connector.app, name="connector")
+app.add_typer(partner.app, name="partner")
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(schema.app, name="schema")
+app.add_typer(territory.app, name="territory")
 
 
 def main() -> None:

@@ -245,6 +245,8 @@ def doubts(configuration: Configuration, today: date) -> list[str]:
     """What holds but is probably not meant, one sentence each; printed by ``apply``, it stops nothing."""
     known = {partner.id for partner in configuration.partners}
     territory = configuration.territory
+    if not known:
+        return ["there is no partner yet: add them with `hub partner apply`"]
     found = master_problems(territory, known)
     found += [
         f"{table}.csv: {getattr(row, key)}: partner {row.partner} is not declared"

@@ -117,38 +117,44 @@ def _why_not(default: Default, view: View, agreed: bool) -> str | None:
 
 
 def as_text(found: Matrix) -> str:
-    """One page of Markdown: a heading per recipient, a row per record."""
+    """One page of Markdown. Recipients of one kind that may receive the same stand under one heading, so that hundreds of
+    structures stay readable; their agreements are named one by one."""
     parts = [
         f"# Who receives what in territory {found.territory}, on {found.on.isoformat()}",
         "",
         "Fields of a protected person: as below without address, phones and places of appointments. An identifier or field "
         "that is not on this page leaves for nobody.",
     ]
-    for partner in dict.fromkeys(line.partner for line in found.lines):
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for partner in dict.fromkeys((*(x.partner for x in found.lines), *(r.partner for r in found.released))):
         lines = [line for line in found.lines if line.partner == partner]
-        first = lines[0]
-        parts += ["", f"## {first.organisation} ({first.kind}, {partner}, connector {first.connector})", ""]
-        parts += [
-            "| record | when | fields | purpose | legal basis | agreement, until |",
-            "|---|---|---|---|---|---|",
+        released = [r for r in found.released if r.partner == partner]
+        body = _table(lines) + [
+            f"Identifier {r.identifier}: {r.purpose} ({r.legal_basis})." for r in released
         ]
-        parts += [_row(line) for line in lines]
-        parts += [
-            f"\nIdentifier {r.identifier}: {r.purpose} ({r.legal_basis})."
-            for r in found.released
-            if r.partner == partner
-        ]
-    silent = sorted({r.partner for r in found.released} - {line.partner for line in found.lines})
-    parts += [f"\n{partner} receives identifiers but no record." for partner in silent]
+        kind = f"{lines[0].kind}, connector {lines[0].connector}" if lines else "identifiers only"
+        groups.setdefault((kind, *body), []).append(_recipient(partner, lines, released))
+    for (kind, *body), recipients in groups.items():
+        parts += ["", f"## {kind}", "", *[f"- {recipient}" for recipient in recipients], "", *body]
     return "\n".join(parts) + "\n"
 
 
-def _row(line: Line) -> str:
-    basis = f"{line.legal_basis}; {line.article9}" if line.article9 else line.legal_basis
-    under = f"{line.case_number}, {line.until}" if line.case_number else "–"
-    fields = _grouped(line.fields) if line.why_not is None else f"nothing: {line.why_not}"
-    when = "; ".join(table().conditions[name] for name in line.when)
-    return f"| {line.record} | {when} | {fields} | {line.purpose} | {basis} | {under} |"
+def _recipient(partner: str, lines: list[Line], released: list[Released]) -> str:
+    name = lines[0].organisation if lines else released[0].organisation
+    agreements = dict.fromkeys(f"{x.case_number} until {x.until}" for x in lines if x.case_number)
+    return f"{name} ({partner}): {', '.join(agreements) or 'no agreement in force'}"
+
+
+def _table(lines: list[Line]) -> list[str]:
+    if not lines:
+        return []
+    rows = [
+        f"| {line.record} | {'; '.join(table().conditions[name] for name in line.when)} "
+        f"| {_grouped(line.fields) if line.why_not is None else f'nothing: {line.why_not}'} | {line.purpose} "
+        f"| {'; '.join(filter(None, (line.legal_basis, line.article9)))} |"
+        for line in lines
+    ]
+    return ["| record | when | fields | purpose | legal basis |", "|---|---|---|---|---|", *rows, ""]
 
 
 def _grouped(fields: Iterable[str]) -> str:
