@@ -270,7 +270,7 @@ def _show_file(connector: Connector, path: Path, codes: Path | None, as_json: bo
 
     tables: dict[str, Any] = {}
     if codes is not None:
-        from hub.rights.configuration import load_territory
+        from hub.rights.files import load_territory
 
         with reported(ValueError, OSError):
             tables = dict(load_territory(codes).codes)

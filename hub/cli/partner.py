@@ -30,7 +30,8 @@ def apply(
 ) -> None:
     """Add or replace organisations, partners and agreements by id; what changes is printed."""
     from hub.app import ROOT
-    from hub.rights.configuration import ConfigurationError, load_partners
+    from hub.rights.configuration import ConfigurationError
+    from hub.rights.files import load_partners
     from hub.rights.settings import settings_problems
     from hub.sdk.manifest import discover
 

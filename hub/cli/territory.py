@@ -30,7 +30,8 @@ def apply(
     json: Json = False,
 ) -> None:
     """Make a new version of the configuration from a territory's folder; what changes is printed."""
-    from hub.rights.configuration import ConfigurationError, load_territory
+    from hub.rights.configuration import ConfigurationError
+    from hub.rights.files import load_territory
 
     with reported(ConfigurationError):
         document = load_territory(folder)
@@ -95,7 +96,8 @@ def _payer(territory: Territory) -> tuple[str, str]:
 def apply_document(document: Territory | Partners, dry_run: bool) -> tuple[Applied, list[str]]:
     """Apply, or only compute, the next version; its changes and what is probably not meant."""
     from hub.rights import store
-    from hub.rights.configuration import combine, diff, doubts
+    from hub.rights.changes import diff
+    from hub.rights.configuration import combine, doubts
     from hub.rights.territory import Territory
 
     territory = document.id if isinstance(document, Territory) else document.territory

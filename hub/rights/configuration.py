@@ -5,16 +5,12 @@ Each applied change makes a new immutable version; routing and claims read a ver
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
-import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -24,10 +20,6 @@ from hub.rights.territory import Territory, master_problems, siret_problem
 
 _Id = r"^[a-z0-9][a-z0-9-]{0,30}$"
 _Value = TypeVar("_Value")
-
-#: Columns of the territory's tables that hold several values, separated by blanks.
-_LISTS = {"public", "provider_kinds", "may_be_sent_to"}
-TABLES = ("measure_types", "structures", "actions", "crosswalk")
 
 
 class ConfigurationError(ValueError):
@@ -223,7 +215,7 @@ def combine(current: Configuration | None, document: Territory | Partners) -> Co
     try:
         return Configuration(**whole)
     except ValidationError as error:
-        raise ConfigurationError(list(_sentences(error))) from error
+        raise ConfigurationError(list(sentences(error))) from error
 
 
 def _changed_identity(current: Configuration, document: Partners) -> Iterator[str]:
@@ -280,141 +272,9 @@ def doubts(configuration: Configuration, today: date) -> list[str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference between two versions: where, and what stood there (None = nothing)."""
-
-    path: str
-    before: Any
-    after: Any
-
-    def __str__(self) -> str:
-        if self.before is None:
-            return f"+ {self.path} = {_shown(self.path, self.after)}"
-        if self.after is None:
-            return f"- {self.path} (was {_shown(self.path, self.before)})"
-        return f"~ {self.path}: {_shown(self.path, self.before)} → {_shown(self.path, self.after)}"
-
-    def shown(self) -> dict[str, Any]:
-        """For output as JSON; a sealed secret is masked."""
-        values = {"before": self.before, "after": self.after}
-        return {"path": self.path} | {
-            name: value if value is None else _masked(self.path, value) for name, value in values.items()
-        }
-
-
-def diff(old: Configuration | None, new: Configuration) -> list[Change]:
-    """The differences, sorted by path; `old` None = everything is new."""
-    before = dict(_flat("", old.document())) if old else {}
-    after = dict(_flat("", new.document()))
-    return [
-        Change(path, before.get(path), after.get(path))
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path) != after.get(path)
-    ]
-
-
-def _flat(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Leaves by path; rows of a table are named by their own key, so that an inserted row is one difference."""
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            yield from _flat(f"{path}.{key}" if path else key, inner)
-    elif isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-        for row in value:
-            name = next(
-                (
-                    str(row[k])
-                    for k in ("id", "code", "webrsa_id", "convention", "name", "casf")
-                    if row.get(k)
-                ),
-                None,
-            )
-            name = name or "-".join(str(v) for v in row.values())
-            name += f"@{row['valid_from']}" if "valid_from" in row else ""
-            yield from _flat(f"{path}.{name}", row)
-    elif value not in (None, [], {}):
-        yield path, value
-
-
-def _masked(path: str, value: Any) -> Any:
-    return "sealed:…" if ".secrets." in path and str(value).startswith("sealed:") else value
-
-
-def _shown(path: str, value: Any) -> str:
-    value = _masked(path, value)
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-# ------------------------------------------------------------------------------------------------ files
-
-
-def load_territory(folder: Path) -> Territory:
-    """Read ``territory.toml`` and its tables. Raises ConfigurationError naming file, line and key."""
-    document = _toml(folder / "territory.toml")
-    lines: dict[str, list[int]] = {}
-    for table in TABLES:
-        if table in document:
-            raise ConfigurationError([f"{folder / 'territory.toml'}: {table}: belongs into {table}.csv"])
-        path = folder / f"{table}.csv"
-        if path.exists():
-            rows = _table(path)
-            document[table] = [row for _, row in rows]
-            lines[table] = [line for line, _ in rows]
-    try:
-        return Territory.model_validate(document)
-    except ValidationError as error:
-        raise ConfigurationError([_placed(folder, lines, s) for s in _sentences(error)]) from error
-
-
-def load_partners(path: Path) -> Partners:
-    """Read a partners file. Raises ConfigurationError naming file and key."""
-    try:
-        return Partners.model_validate(_toml(path))
-    except ValidationError as error:
-        raise ConfigurationError([f"{path}: {sentence}" for sentence in _sentences(error)]) from error
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError([f"{path}: cannot be read ({error.strerror})"]) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError([f"{path}: {error}"]) from error
-
-
-def _table(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Rows of a table with their line: commas, UTF-8, with or without BOM; lines starting with # are comments, empty cells
-    are absent. Raises ConfigurationError for a row with more or fewer cells than the header."""
-    kept = [
-        (number, line)
-        for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1)
-        if line.strip() and not line.startswith("#")
-    ]
-    cells = list(csv.reader((line for _, line in kept), strict=True))
-    if not cells:
-        return []
-    header = [name.strip() for name in cells[0]]
-    rows = []
-    for (number, _), row in zip(kept[1:], cells[1:], strict=True):
-        if len(row) != len(header):
-            raise ConfigurationError([f"{path}: line {number}: {len(row)} cells under {len(header)} columns"])
-        pairs = zip(header, (cell.strip() for cell in row), strict=True)
-        rows.append((number, {c: v.split() if c in _LISTS else v for c, v in pairs if v or c in _LISTS}))
-    return rows
-
-
-def _sentences(error: ValidationError) -> Iterator[str]:
+def sentences(error: ValidationError) -> Iterator[str]:
+    """One sentence per problem, each naming its key; rows are counted from 1."""
     for problem in error.errors(include_url=False, include_input=False):
         place = ".".join(str(part + 1) if isinstance(part, int) else part for part in problem["loc"])
         text = problem["msg"].removeprefix("Value error, ")
         yield from (f"{place}: {part}" if place else part for part in text.split("; "))
-
-
-def _placed(folder: Path, lines: Mapping[str, list[int]], sentence: str) -> str:
-    """Name file and line that a key comes from: "measure_types.2.code: …" is the second row of measure_types.csv."""
-    table, _, rest = sentence.partition(".")
-    row, _, rest = rest.partition(".")
-    if table in lines and row.isdigit():
-        return f"{folder / f'{table}.csv'}: line {lines[table][int(row) - 1]}: {rest}"
-    return f"{folder / 'territory.toml'}: {sentence}"

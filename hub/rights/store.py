@@ -12,7 +12,8 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hub.delivery.lane import gate_exclusive, lock_partners, wake
-from hub.rights.configuration import Change, Configuration, Partners, combine, diff
+from hub.rights.changes import Change, diff
+from hub.rights.configuration import Configuration, Partners, combine
 from hub.rights.territory import Territory
 from hub.store.database import rows, run, scalar, transaction
 

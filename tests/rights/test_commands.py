@@ -14,7 +14,8 @@ from typer.testing import CliRunner
 
 from hub.cli import partner, privacy, territory
 from hub.rights import store
-from hub.rights.configuration import Configuration, Partners, combine, diff
+from hub.rights.changes import diff
+from hub.rights.configuration import Configuration, Partners, combine
 from hub.rights.store import Applied, NotConfigured, PartnerStatus
 from hub.rights.territory import Territory
 from hub.sdk.manifest import discover

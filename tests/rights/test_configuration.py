@@ -9,19 +9,17 @@ from pathlib import Path
 import pytest
 
 from hub.rights.agreement import overlaps
+from hub.rights.changes import Change, diff
 from hub.rights.configuration import (
-    Change,
     Configuration,
     ConfigurationError,
     Organisation,
     Partner,
     Partners,
     combine,
-    diff,
     doubts,
-    load_partners,
-    load_territory,
 )
+from hub.rights.files import load_partners, load_territory
 from hub.rights.territory import PilotArea, measure_refusal
 from tests.rights.world import TODAY, agreement, configuration, invented_siret, measure, territory
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from hub.rights.configuration import Organisation, Partner, combine, load_partners, load_territory
+from hub.rights.configuration import Organisation, Partner, combine
+from hub.rights.files import load_partners, load_territory
 from hub.rights.matrix import as_text, matrix
 from hub.rights.view import view_of
 from hub.sdk.manifest import Release, discover

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hub.log.registry import FileRegistry
-from hub.rights.configuration import Configuration, combine, doubts, load_partners, load_territory
+from hub.rights.configuration import Configuration, combine, doubts
+from hub.rights.files import load_partners, load_territory
 from hub.rights.route import table
 
 FOLDER = Path(__file__).resolve().parents[2] / "territories" / "76"
