@@ -24,26 +24,26 @@ BATCH = 500
 class MemoryStore(Protocol):
     """What a source remembers, by key."""
 
-    def get(self, keys: Collection[Parts]) -> Mapping[Parts, Mapping[str, Any]]:
+    async def get(self, keys: Collection[Parts]) -> Mapping[Parts, Mapping[str, Any]]:
         """The states of those keys that exist."""
 
 
 class EmptyMemory:
     """Nothing is known yet."""
 
-    def get(self, keys: Collection[Parts]) -> Mapping[Parts, Mapping[str, Any]]:
+    async def get(self, keys: Collection[Parts]) -> Mapping[Parts, Mapping[str, Any]]:
         return {}
 
 
 class Overlay:
-    """A memory that would be written, over the stored one; states are kept packed."""
+    """A memory as it would be written, over the stored one; states are kept packed."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
         self._changed: dict[Parts, bytes | None] = {}
 
-    def get(self, keys: Collection[Parts]) -> dict[Parts, Mapping[str, Any]]:
-        found = dict(self._store.get([key for key in keys if key not in self._changed]))
+    async def get(self, keys: Collection[Parts]) -> dict[Parts, Mapping[str, Any]]:
+        found = dict(await self._store.get([key for key in keys if key not in self._changed]))
         for key in keys:
             packed = self._changed.get(key)
             if packed is not None:
@@ -198,7 +198,7 @@ def _item(draft: Draft) -> Item:
     return Item(where.line, where.ordinal, draft.record, list(draft.fields.get("rules", [])), names)
 
 
-def dry_run(
+async def dry_run(
     reader: FileReader, source: BinaryIO, examined: Examined, context: Context, store: MemoryStore
 ) -> ImportReport:
     """What importing this file would do; nothing is written. Raises FileRefused."""
@@ -207,7 +207,7 @@ def dry_run(
         tally.warn(notice.code, notice.detail)
     memory, journeys = Overlay(store), OpenJourneys()
     for batch in batches(reader.read(source, examined)):
-        known = memory.get(wanted_keys(reader, batch))
+        known = await memory.get(wanted_keys(reader, batch))
         for decision in plan_batch(reader, batch, known, context):
             memory.put(decision.memory)
             tally.add(journeys.keep(decision))

@@ -11,7 +11,7 @@ from typing import Any
 
 from connectors.caf import inbound
 from hub.dev.generate.cnaf import Family, Paper, Truth, write_file
-from hub.intake.files import Overlay, Tally, batches, file_digest, plan_batch, wanted_keys
+from hub.intake.files import Tally, batches, file_digest, plan_batch, wanted_keys
 from hub.intake.report import ImportReport
 from hub.sdk.inbound import Context, Draft, FileReader, Parts
 
@@ -30,9 +30,6 @@ class Payers:
         self.sender_memory: Mapping[Parts, Mapping[str, Any]] = {}
         self.stored: dict[Parts, Mapping[str, Any]] = {}
         self.drafts: list[Draft] = []
-
-    def get(self, keys: Any) -> Mapping[Parts, Mapping[str, Any]]:
-        return {key: self.stored[key] for key in keys if key in self.stored}
 
     def read(
         self, data: bytes, name: str = "fichier.xml", received_on: date = date(2026, 3, 6)
@@ -53,10 +50,9 @@ class Payers:
         for notice in (*examined.warnings, *READER.begin(context)):
             tally.warn(notice.code, notice.detail)
         self.drafts = []
-        overlay = Overlay(self)
         for batch in batches(READER.read(source, examined), 7):
-            for decision in plan_batch(READER, batch, overlay.get(wanted_keys(READER, batch)), context):
-                overlay.put(decision.memory)
+            known = {key: self.stored[key] for key in wanted_keys(READER, batch) if key in self.stored}
+            for decision in plan_batch(READER, batch, known, context):
                 self.stored |= {key: state for key, state in decision.memory.items() if state is not None}
                 self.drafts += decision.drafts
                 tally.add(decision)
