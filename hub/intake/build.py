@@ -34,6 +34,9 @@ from hub.sdk.numbers import is_invented_nir
 MAX_BODY = 1_000_000
 """Bytes of a framed body; the topics take 1 MiB with headers and key."""
 
+ENTITLED = frozenset({"OPEN", "OPEN_SUSPENDED", "PAYMENT_SUSPENDED"})
+"""States in which an RSA right is open (RsaEntitlementChanged.entitled)."""
+
 
 @dataclass(slots=True)
 class Row:
@@ -154,10 +157,13 @@ class Builder:
     def _filled(
         self, draft: Draft, schema: RecordSchema, state: Standing, request: Request | None
     ) -> dict[str, Any]:
-        """With what only accept knows: the orientation in force before, an answer's lateness."""
+        """With what only accept knows: the orientation in force before, an answer's lateness; and whether a right is open,
+        which is all that most recipients learn of it."""
         fields = dict(draft.fields)
         if "previous" in schema.fields:
             fields["previous"] = dict(state.orientation) if state.orientation else None
+        if "entitled" in schema.fields:
+            fields["entitled"] = fields.get("after") in ENTITLED
         if "late" in schema.fields and request is not None and request.expires_on is not None:
             fields["late"] = self.today > request.expires_on
         return fields
