@@ -66,10 +66,9 @@ class People:
 
     def forget(self, found: Resolved) -> None:
         """The item was refused after all: nothing of it stays, neither here nor for the batch's next items."""
-        for row in found.gains.rows:
-            self.index.holders.pop(row, None)
+        matching.unresolve(found, self.index)
         if found.created and found.person is not None:
-            del self.by_id[found.person], self.index.known[found.person]
+            del self.by_id[found.person]
 
 
 async def load(
@@ -100,9 +99,7 @@ async def load(
     by_id = await lock(connection, keys, persons)
     index.add(
         [(r.rule, r.hash, r.person) for r in found],
-        {
-            person.id: person.profile.known(person.held) for person in by_id.values() if person.profile
-        },
+        {person.id: person.profile.known(person.held) for person in by_id.values() if person.profile},
     )
     return People(territory, source, keys, index, by_id)
 

@@ -11,6 +11,8 @@ from hub.log.registry import FileRegistry
 from hub.rights.configuration import Configuration, combine, doubts
 from hub.rights.files import load_partners, load_territory
 from hub.rights.route import table
+from hub.rights.settings import settings_problems
+from hub.sdk.manifest import discover
 
 FOLDER = Path(__file__).resolve().parents[2] / "territories" / "76"
 ON = date(2026, 4, 15)
@@ -42,6 +44,13 @@ def world() -> Configuration:
 
 def test_the_examples_hold_and_leave_no_doubt_today(world: Configuration) -> None:
     assert doubts(world, ON) == []
+
+
+def test_the_example_partners_have_the_settings_that_their_connectors_need(world: Configuration) -> None:
+    manifests = {name: c.manifest for name, c in discover(FOLDER.parents[1] / "connectors").items()}
+    known = tuple(partner for partner in world.partners if partner.connector in manifests)
+    assert known
+    assert settings_problems(known, manifests) == []
 
 
 def test_every_measure_type_is_there_and_only_listening_is_sensitive(world: Configuration) -> None:
