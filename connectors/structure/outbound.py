@@ -11,7 +11,7 @@ from typing import Any
 
 from hub.sdk.codes import code_table
 from hub.sdk.outbound import Attempt, EventView, Message, Nothing, Outcome, Recipient
-from hub.sdk.profile import national
+from hub.sdk.phones import national
 from hub.sdk.transports import Reply, outcome_of
 from hub.sdk.transports.answers import clean_code
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json as jsonlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatch
@@ -65,6 +66,7 @@ def try_(
     sample: Annotated[Path, typer.Argument(help="An event as JSON, or a file of the partner's own.", exists=True, dir_okay=False)],
     kind: Annotated[str, typer.Option("--partner", metavar="KIND", help="The kind of organisation, e.g. structure.")] = "",
     codes: Annotated[Path | None, typer.Option(help="A territory's folder, for files that need its tables.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting of the partner.")] = None,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Print what a partner would see of an event and what would leave; or what would become of a partner's file."""
@@ -74,12 +76,13 @@ def try_(
         connectors = discover(FOLDER)
     if name not in connectors:
         raise fail(f"there is no connector {name}; connectors are {', '.join(connectors)}")
+    given = dict(pair.split("=", 1) for pair in settings or () if "=" in pair)
     if sample.suffix != ".json":
-        _show_file(connectors[name], sample, codes, json)
+        _show_file(connectors[name], sample, codes, given, json)
         return
     kind = kind or name
     with reported(NoSample, ValueError):
-        seen = preview(connectors[name], jsonlib.loads(sample.read_text(encoding="utf-8")), kind)
+        seen = preview(connectors[name], jsonlib.loads(sample.read_text(encoding="utf-8")), kind, given)
     _show(seen, connectors[name], kind, json)
 
 
@@ -122,7 +125,13 @@ def default_settings(connector: Connector) -> dict[str, Any]:
     }
 
 
-def read_file(connector: Connector, path: Path, codes: dict[str, Any], now: datetime) -> dict[str, Any]:
+def read_file(
+    connector: Connector,
+    path: Path,
+    codes: dict[str, Any],
+    now: datetime,
+    settings: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """What the connector makes of one file, over an empty memory: drafts and rejects. Persons are shown by the names of
     what is known about them only. Raises NoSample when no flow reads such a file, FileRefused."""
     from hub.sdk.inbound import Context, Reject
@@ -140,7 +149,7 @@ def read_file(connector: Connector, path: Path, codes: dict[str, Any], now: date
         raise NoSample(
             f"{connector.name} reads no file of this name; it reads {', '.join(map(str, patterns)) or 'none'}"
         )
-    reader, settings = connector.module(flow.module), default_settings(connector)
+    reader, settings = connector.module(flow.module), default_settings(connector) | (settings or {})
     memory: dict[tuple[str, ...], Any] = {}
     drafts, rejects, warnings, counts = [], [], [], Counter()
     with path.open("rb") as source:
@@ -161,7 +170,7 @@ def read_file(connector: Connector, path: Path, codes: dict[str, Any], now: date
             counts += decision.counts
     return {
         "flow": flow.name,
-        "header": dict(examined.header),
+        "header": {name: value for name, value in examined.header.items() if not isinstance(value, Mapping)},
         "records": examined.records,
         "drafts": drafts,
         "rejects": rejects,
@@ -265,7 +274,9 @@ def _show(seen: Preview, connector: Connector, kind: str, as_json: bool) -> None
         typer.echo(seen.file.decode("utf-8", "replace"), nl=False)
 
 
-def _show_file(connector: Connector, path: Path, codes: Path | None, as_json: bool) -> None:
+def _show_file(
+    connector: Connector, path: Path, codes: Path | None, settings: dict[str, str], as_json: bool
+) -> None:
     from hub.sdk.inbound import FileRefused
 
     tables: dict[str, Any] = {}
@@ -275,7 +286,7 @@ def _show_file(connector: Connector, path: Path, codes: Path | None, as_json: bo
         with reported(ValueError, OSError):
             tables = dict(load_territory(codes).codes)
     with reported(NoSample, FileRefused):
-        report = read_file(connector, path, tables, datetime.now(UTC))
+        report = read_file(connector, path, tables, datetime.now(UTC), settings)
     if as_json:
         emit(report)
         return

@@ -23,6 +23,7 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.sdk.codes import code_table
+from hub.sdk.phones import national
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -130,11 +131,6 @@ def at(values: Mapping[str, Any], path: str) -> Any:
         else:
             return None
     return value
-
-
-def national(phone: str) -> str:
-    """A French number in its ten digits: +33612345678 → 0612345678; any other stays as it is."""
-    return "0" + phone[3:] if re.fullmatch(r"\+33[1-9][0-9]{8}", phone) else phone
 
 
 def _in_cp1252(letter: str) -> str:

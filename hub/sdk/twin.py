@@ -141,7 +141,9 @@ class Twin:
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             path = scope.get("path", "")
-            fault = None if path == "/" or path.startswith("/_twin/") else self._next_fault(scope["method"], path)
+            fault = (
+                None if path == "/" or path.startswith("/_twin/") else self._next_fault(scope["method"], path)
+            )
             await (own(scope, receive, send) if fault is None else _fail(fault, own, scope, receive, send))
 
         return app

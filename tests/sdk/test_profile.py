@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.sdk.profile import Profile, at, national, profile_of
+from hub.sdk.profile import Profile, at, profile_of
 
 INJECTION = json.loads((Path(__file__).parent / "vectors" / "csv_injection.json").read_text(encoding="utf-8"))
 
@@ -115,10 +115,3 @@ def test_inline_profile_is_used_instead_of_the_named_one(tmp_path):
     assert profile_of({"profile": "none", "profile_table": table}, tmp_path).row("x", {"a": 1}) == {
         "Mien": "1"
     }
-
-
-@pytest.mark.parametrize(
-    "phone", ["+33012345678", "+3361234567", "+336123456789", "0612", "", "+33６12345678"]
-)
-def test_only_whole_french_numbers_are_made_national(phone):
-    assert national(phone) == phone

@@ -1,0 +1,1 @@
+"""WebRSA's files, read and checked; nothing here decides."""
