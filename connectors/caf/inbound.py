@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any, BinaryIO
 
 from connectors.caf import sequence
@@ -82,4 +83,4 @@ def _household(piece: Piece, position: Position, header: Mapping[str, Any]) -> H
         reason, detail = _DAMAGE[piece.damage]
         raise Bad(reason, None, detail)
     block = read_block(piece.data, header["encoding"], header["namespaces"].encode())
-    return household_of(block, position)
+    return household_of(block, position, date.fromisoformat(header["created"][:10]))

@@ -233,10 +233,11 @@ async def _stored(
 
 
 def _named_territory(examined: Examined) -> str:
-    named = examined.header.get("departements") or []
+    """The département that the file names (IDEPARTE 076 → 76)."""
+    named = [departement.lstrip("0") for departement in examined.header.get("departements") or ()]
     if len(named) != 1:
-        raise fail("the file does not name one département: say --territory", Exit.USAGE)
-    return named[0].lstrip("0")
+        say(f"the file names {len(named)} départements; --territory says whose it is")
+    return named[0] if named else "unknown"
 
 
 def _passing_digest(territory: str) -> Callable[..., str]:

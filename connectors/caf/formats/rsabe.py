@@ -21,7 +21,7 @@ _ROLES = {"DEM", "CJT", "ENF", "AUT", "RDO"}
 _PAYERS = {"CAF", "MSA", "OPF"}
 _STATES = set("0123456")
 _SEXES = {"1": "M", "2": "F"}
-_NUMORG = re.compile(r"[0-9]{1,3}", re.ASCII)
+_NUMORG = re.compile(r"[0-9A-Z]{1,3}", re.ASCII)
 _CLAIM = re.compile(r"[0-9A-Z]{1,11}", re.ASCII)
 _POSTAL = re.compile(r"[0-9]{4,5}", re.ASCII)
 _INSEE = re.compile(r"(?:[0-9]{2}|2[AB])[0-9]{3}", re.ASCII)
@@ -137,8 +137,9 @@ def payer_of(block: Group) -> tuple[tuple[str, str], str | None]:
     return payer, partner.text("IDEPARTE") if partner else None
 
 
-def household_of(block: Group, position: Position) -> Household:
-    """One block as a Household. Raises Bad for what no household can do without; the rest is left out with a warning."""
+def household_of(block: Group, position: Position, written_on: date) -> Household:
+    """One block as a Household. Raises Bad for what no household can do without; the rest is left out with a warning.
+    `written_on` is the day of the file: nobody in it was born later."""
     notes = _Notes(position)
     (fonorg, numorg), departement = payer_of(block)
     identification = block.need_group("IdentificationRSA")
@@ -152,8 +153,8 @@ def household_of(block: Group, position: Position) -> Household:
         raise Bad("invalid_field", "NUMDEMRSA", "not 1 to 11 digits or capitals")
     claim_on = demand.need_day("DTDEMRSA")
     adults, repeated, children, others = _persons(block, notes)
-    if any(adult.birth_date > claim_on for adult in adults):
-        raise Bad("invalid_field", "DTNAI", "after the claim (DTDEMRSA)")
+    if any(adult.birth_date > written_on for adult in adults):
+        raise Bad("invalid_field", "DTNAI", "after the day of the file")
     benefit = block.need_group("PrestationRSA")
     state, reasons, state_on = _state(benefit.need_group("SituationDossierRSA"), notes)
     entered_on, last_event_on = _events(block, notes)
@@ -193,7 +194,7 @@ def _organism(group: Group, fonorg_name: str, numorg_name: str) -> tuple[str, st
     if fonorg not in _PAYERS:
         raise Bad("unknown_code", fonorg_name, "neither CAF, MSA nor OPF")
     if not _NUMORG.fullmatch(numorg):
-        raise Bad("invalid_field", numorg_name, "not 3 digits")
+        raise Bad("invalid_field", numorg_name, "not 3 digits or capitals")
     return fonorg, numorg.zfill(3)
 
 
