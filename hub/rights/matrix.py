@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from hub.rights.agreement import Default, defaults
 from hub.rights.configuration import Configuration, Partner
@@ -117,44 +118,82 @@ def _why_not(default: Default, view: View, agreed: bool) -> str | None:
 
 
 def as_text(found: Matrix) -> str:
-    """One page of Markdown. Recipients of one kind that may receive the same stand under one heading, so that hundreds of
-    structures stay readable; their agreements are named one by one."""
+    """One page of Markdown: a table per kind and connector, where what all its recipients may get stands once, so that
+    hundreds of structures stay readable; their agreements are named one by one."""
     parts = [
         f"# Who receives what in territory {found.territory}, on {found.on.isoformat()}",
         "",
         "Fields of a protected person: as below without address, phones and places of appointments. An identifier or field "
         "that is not on this page leaves for nobody.",
     ]
-    groups: dict[tuple[str, ...], list[str]] = {}
-    for partner in dict.fromkeys((*(x.partner for x in found.lines), *(r.partner for r in found.released))):
-        lines = [line for line in found.lines if line.partner == partner]
-        released = [r for r in found.released if r.partner == partner]
-        body = _table(lines) + [
-            f"Identifier {r.identifier}: {r.purpose} ({r.legal_basis})." for r in released
+    groups: dict[str, list[Line]] = {}
+    for line in found.lines:
+        groups.setdefault(f"{line.kind}, connector {line.connector}", []).append(line)
+    for kind, lines in groups.items():
+        recipients = tuple(dict.fromkeys(line.partner for line in lines))
+        parts += [
+            "",
+            f"## {kind}",
+            "",
+            *[_recipient(partner, lines) for partner in recipients],
+            "",
+            *_rows(lines, recipients),
         ]
-        kind = f"{lines[0].kind}, connector {lines[0].connector}" if lines else "identifiers only"
-        groups.setdefault((kind, *body), []).append(_recipient(partner, lines, released))
-    for (kind, *body), recipients in groups.items():
-        parts += ["", f"## {kind}", "", *[f"- {recipient}" for recipient in recipients], "", *body]
+    released = _together(((r.identifier, r.purpose, r.legal_basis), r.partner) for r in found.released)
+    if released:
+        parts += [
+            "",
+            "## Identifiers",
+            "",
+            "| identifier | to | purpose | legal basis |",
+            "|---|---|---|---|",
+        ]
+        parts += [
+            f"| {name} | {', '.join(to)} | {why} | {basis} |" for (name, why, basis), to in released.items()
+        ]
     return "\n".join(parts) + "\n"
 
 
-def _recipient(partner: str, lines: list[Line], released: list[Released]) -> str:
-    name = lines[0].organisation if lines else released[0].organisation
-    agreements = dict.fromkeys(f"{x.case_number} until {x.until}" for x in lines if x.case_number)
-    return f"{name} ({partner}): {', '.join(agreements) or 'no agreement in force'}"
+def _recipient(partner: str, lines: list[Line]) -> str:
+    own = [line for line in lines if line.partner == partner]
+    agreements = dict.fromkeys(f"{line.case_number} until {line.until}" for line in own if line.case_number)
+    return f"- {own[0].organisation} ({partner}): {', '.join(agreements) or 'no agreement in force'}"
 
 
-def _table(lines: list[Line]) -> list[str]:
-    if not lines:
-        return []
+def _rows(lines: list[Line], recipients: tuple[str, ...]) -> list[str]:
+    """A row per record and what is the same for several recipients; what nobody gets stands below."""
+    told = _together((_cells(line), line.partner) for line in lines if line.why_not is None)
+    untold = _together(((line.record, line.why_not), line.partner) for line in lines if line.why_not)
     rows = [
-        f"| {line.record} | {'; '.join(table().conditions[name] for name in line.when)} "
-        f"| {_grouped(line.fields) if line.why_not is None else f'nothing: {line.why_not}'} | {line.purpose} "
-        f"| {'; '.join(filter(None, (line.legal_basis, line.article9)))} |"
-        for line in lines
+        f"| {record} | {_to(partners, recipients)} | {' | '.join(cells)} |"
+        for (record, *cells), partners in told.items()
     ]
-    return ["| record | when | fields | purpose | legal basis |", "|---|---|---|---|---|", *rows, ""]
+    head = (
+        ["| record | to | when | fields | purpose | legal basis |", "|---|---|---|---|---|---|"]
+        if rows
+        else []
+    )
+    nothing = [
+        f"\nNothing of {record} to {_to(to, recipients)}: {why}." for (record, why), to in untold.items()
+    ]
+    return [*head, *rows, *nothing]
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    when = "; ".join(table().conditions[name] for name in line.when)
+    basis = "; ".join(filter(None, (line.legal_basis, line.article9)))
+    return line.record, when, _grouped(line.fields), line.purpose, basis
+
+
+def _together(pairs: Iterable[tuple[tuple[Any, ...], str]]) -> dict[tuple[Any, ...], list[str]]:
+    found: dict[tuple[Any, ...], list[str]] = {}
+    for key, partner in pairs:
+        found.setdefault(key, []).append(partner)
+    return found
+
+
+def _to(partners: list[str], recipients: tuple[str, ...]) -> str:
+    return "all" if len(partners) == len(recipients) else ", ".join(partners)
 
 
 def _grouped(fields: Iterable[str]) -> str:
