@@ -1,0 +1,42 @@
+"""`hub bench deliver`, `hub bench file`: figures of one run on parts of its own, invented data only."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hub.cli.output import Json, emit, reported, say, table
+
+app = typer.Typer(help="Measure speed and memory on parts of its own.", no_args_is_help=True)
+
+
+@app.command("deliver")
+def deliver(
+    events: Annotated[
+        int, typer.Option(min=1, help="Events per round; each goes to four partners.")
+    ] = 10_000,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the report holds medians.")] = 3,
+    json: Json = False,
+) -> None:
+    """Accept, topic, dispatch and four partners, beside a bare Kafka loop and a job queue."""
+    import uvloop
+
+    from hub.dev.bench.deliver import BenchFailed
+    from hub.dev.bench.deliver import deliver as measure
+    from hub.dev.bench.place import own_parts
+    from hub.dev.embedded.artifacts import PartFailed
+
+    with reported(BenchFailed, PartFailed):
+        with own_parts() as place:
+            report = uvloop.run(measure(place, events, rounds, 100_000, say))
+    if json:
+        emit(report)
+    else:
+        _show(report)
+
+
+def _show(report: object) -> None:
+    from dataclasses import asdict
+
+    table(("figure", "value"), [(name, value) for name, value in asdict(report).items()])

@@ -1,0 +1,1 @@
+"""A connector whose partner takes everything at once: what the hub itself costs, without anybody's network."""
