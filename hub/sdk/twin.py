@@ -82,11 +82,12 @@ class EffectLog:
 
 class Twin:
     """Subclasses give `name`, `honest` (what it is and is not), `fold`, `routes`, and `tick` with `every` (seconds) for
-    what they do by themselves. All of it runs in one event loop; no lock is needed."""
+    what they do by themselves; `code_field` is where the partner writes its codes. All of it runs in one event loop; no lock is needed."""
 
     name: ClassVar[str]
     honest: ClassVar[str]
     every: ClassVar[float | None] = None
+    code_field: ClassVar[str] = "code"
 
     def __init__(
         self,
@@ -144,7 +145,11 @@ class Twin:
             fault = (
                 None if path == "/" or path.startswith("/_twin/") else self._next_fault(scope["method"], path)
             )
-            await (own(scope, receive, send) if fault is None else _fail(fault, own, scope, receive, send))
+            await (
+                own(scope, receive, send)
+                if fault is None
+                else _fail(fault, self.code_field, own, scope, receive, send)
+            )
 
         return app
 
@@ -178,7 +183,9 @@ class Twin:
         return JSONResponse({"did": self.tick()})
 
 
-async def _fail(fault: TwinFault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def _fail(
+    fault: TwinFault, code_field: str, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+) -> None:
     """Play one fault. What comes after "after" happens when the partner has applied the request."""
     if fault.kind.endswith("_after") or fault.kind == "trickle":
         answer = _Kept()
@@ -194,7 +201,7 @@ async def _fail(fault: TwinFault, app: ASGIApp, scope: Scope, receive: Receive, 
         await send({"type": "http.response.body", "body": b""})
     elif fault.kind.startswith("status"):
         headers = {"retry-after": fault.retry_after} if fault.retry_after else {}
-        await JSONResponse({"code": fault.code}, fault.status, headers)(scope, receive, send)
+        await JSONResponse({code_field: fault.code}, fault.status, headers)(scope, receive, send)
     else:
         if fault.kind.startswith("hang"):
             await asyncio.sleep(fault.seconds)
