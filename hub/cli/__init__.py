@@ -6,7 +6,23 @@ from __future__ import annotations
 
 import typer
 
-from hub.cli import connector, import_, partner, parts, privacy, schema, territory
+from hub.cli import (
+    connector,
+    delivery,
+    event,
+    finding,
+    import_,
+    key,
+    partner,
+    parts,
+    privacy,
+    reconcile,
+    review,
+    run,
+    schema,
+    territory,
+    why,
+)
 
 app = typer.Typer(
     name="hub",
@@ -21,11 +37,19 @@ app = typer.Typer(
 app.command("up")(parts.up)
 app.command("down")(parts.down)
 app.command("doctor")(parts.doctor)
+app.command("run")(run.run)
 app.command("import")(import_.import_)
-# nouns: app.add_typer(event.app, name="event")
+app.command("why")(why.why)
+app.command("reconcile")(reconcile.reconcile)
+# nouns
 app.add_typer(connector.app, name="connector")
+app.add_typer(delivery.app, name="delivery")
+app.add_typer(event.app, name="event")
+app.add_typer(finding.app, name="finding")
+app.add_typer(key.app, name="key")
 app.add_typer(partner.app, name="partner")
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(review.app, name="review")
 app.add_typer(schema.app, name="schema")
 app.add_typer(territory.app, name="territory")
 

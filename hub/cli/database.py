@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
-def with_database(work: Callable[[App], Awaitable[_Result]]) -> _Result:
-    """Run `work` with an App whose database is migrated; only PostgreSQL is started for it."""
+def with_database(work: Callable[[App], Awaitable[_Result]], parts: Sequence[str] = ("postgres",)) -> _Result:
+    """Run `work` with an App whose database is migrated; only the named parts are started for it."""
     from hub.app import App
     from hub.settings import Settings
 
@@ -30,7 +30,7 @@ def with_database(work: Callable[[App], Awaitable[_Result]]) -> _Result:
         finally:
             await app.database.dispose()
 
-    settings = with_parts(Settings(), ("postgres",))
+    settings = with_parts(Settings(), parts)
     return asyncio.run(_run())
 
 

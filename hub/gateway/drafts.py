@@ -12,7 +12,16 @@ from uuid import UUID, uuid5
 import msgspec
 from pydantic import BaseModel
 
-from hub.gateway.cloudevents import MINTED, PUBLISHABLE, Envelope, Person, Unfit, data_model, extra, read_model
+from hub.gateway.cloudevents import (
+    MINTED,
+    PUBLISHABLE,
+    Envelope,
+    Person,
+    Unfit,
+    data_model,
+    extra,
+    read_model,
+)
 from hub.gateway.problems import FieldError, Problem
 from hub.intake.results import Incoming
 from hub.log.headers import event_id, event_source

@@ -40,7 +40,9 @@ class Doors:
     async def send(self, partner: str, body: bytes, kind: str = ONE, **headers: str) -> httpx.Response:
         """Any bytes."""
         return await self.client.post(
-            "/v1/events", content=body, headers={"Content-Type": kind, **await self.header(partner), **headers}
+            "/v1/events",
+            content=body,
+            headers={"Content-Type": kind, **await self.header(partner), **headers},
         )
 
     async def read(self, partner: str, event: str) -> httpx.Response:

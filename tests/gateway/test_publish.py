@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import pytest
-
-from hub.store.database import NoRoom
-from tests.gateway.doors import decision, doors, event, person, request
+from tests.gateway.doors import decision, doors
 
 
 async def test_an_event_is_accepted_and_durable(database):

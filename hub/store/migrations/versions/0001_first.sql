@@ -240,6 +240,7 @@ create table finding (
     value_hash bytea not null,
     closed_at timestamptz,
     who text,
+    reason text,
     unique (topic, part, log_offset, value_hash)
 );
 
