@@ -34,10 +34,11 @@ class Dispatch:
         broker: KafkaBroker,
         topics: Sequence[str],
         group: str = GROUP,
+        instance: str | None = None,
     ) -> None:
         self.database, self.desk = database, desk
         self.routed = 0
-        self.subscriber = batches(broker, topics, group)
+        self.subscriber = batches(broker, topics, group, instance)
         self.subscriber(self.handle)
 
     async def handle(self, records: tuple[Any, ...]) -> None:

@@ -20,7 +20,6 @@ from consumers.dispatch import GROUP, Dispatch
 from hub.app import App
 from hub.delivery.guard import KernelGuard
 from hub.delivery.routing import route_from_sql
-from hub.gateway import make_gateway
 from hub.intake.inbound import Inbox
 from hub.log import topics
 from hub.log.broker import broker
@@ -67,7 +66,8 @@ async def ensure_topics(app: App) -> None:
 async def consumers(app: App, stop: asyncio.Event) -> None:
     """Every reader of the topics."""
     made = broker(app.settings.kafka, "hub-consumers")
-    Dispatch(app.database, app.desk, made, sorted(app.topics), app.settings.topic_prefix + GROUP)
+    group = app.settings.topic_prefix + GROUP
+    Dispatch(app.database, app.desk, made, sorted(app.topics), group, f"{group}.{app.settings.instance}")
     await _until_up(made.start, stop)
     await stop.wait()
     await made.stop()
@@ -77,7 +77,7 @@ async def scheduler(app: App, stop: asyncio.Event) -> None:
     """Relay, the net under dispatch, inbound folders and polls."""
     made = broker(app.settings.kafka, "hub-relay")
     relay = app.relay(made)
-    inbox = Inbox(app)
+    inbox = Inbox(app.database, app.desk, app.acceptor)
 
     async def relaying() -> None:
         await _until_up(made.start, stop)
@@ -144,6 +144,8 @@ def child_environment(app: App) -> dict[str, str]:
 
 async def gateway(app: App, stop: asyncio.Event) -> None:
     """The ASGI app on loopback."""
+    from hub.gateway import make_gateway
+
     config = uvicorn.Config(
         make_gateway(app),
         host=app.settings.api_host,

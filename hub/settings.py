@@ -25,6 +25,7 @@ class Settings(BaseSettings):
     topic_prefix: str = Field(
         "", description="Put before the topics' names, when several hubs share one Kafka."
     )
+    instance: str = Field("1", description="Name of this process among several with the same role.")
     inbound_every: float = Field(
         5.0, gt=0, description="Seconds between looks into drop folders and at polled partners."
     )

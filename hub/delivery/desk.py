@@ -102,7 +102,12 @@ class Desk:
                 if not setting.secret
             } | dict(partner.settings)
             self._partners[partner.id] = PartnerDesk(
-                partner.id, territory, connector, connector.manifest.outbound, settings, partner.secrets
+                partner.id,
+                territory,
+                connector,
+                tuned(connector.manifest.outbound, settings),
+                settings,
+                partner.secrets,
             )
 
     async def all_locks(self, connection: AsyncConnection) -> list[int]:
@@ -116,6 +121,10 @@ class Desk:
     def partner(self, partner: str) -> PartnerDesk:
         """Raises KeyError for a partner that no configuration names."""
         return self._partners[partner]
+
+    def all_partners(self) -> list[PartnerDesk]:
+        """Every partner of every configured territory."""
+        return list(self._partners.values())
 
     def configuration(self, territory: str) -> Configuration:
         """The newest configuration taken in."""
@@ -189,17 +198,32 @@ class Desk:
     # ------------------------------------------------------------------ sending
     def http(self, partner: PartnerDesk, left: float) -> HttpTransport:
         """The connector's connections, bound to the seconds that are left."""
-        name = partner.connector.name
+        name, out = partner.connector.name, partner.outbound
         if name not in self._http:
-            out = partner.outbound
             self._http[name] = HttpTransport(
-                deadline=out.deadline, connections=max(8, out.concurrency), allow_http=self._allow_http
+                deadline=out.deadline if out else left,
+                connections=max(8, out.concurrency if out else 0),
+                allow_http=self._allow_http,
             )
         return self._http[name].within(left)
 
     def secrets(self, partner: PartnerDesk) -> dict[str, str]:
         """The partner's secrets by name, read now (``env:NAME`` or ``file:PATH``). Never logged."""
         return {name: read_secret(reference) for name, reference in partner.secrets.items()}
+
+
+#: Manifest values that a partner's settings may replace (protocol.md §4: "manifest values and settings").
+TUNABLE = ("deadline", "settles_within", "key_lifetime", "concurrency", "rate")
+
+
+def tuned(outbound: Outbound | None, settings: Mapping[str, Any]) -> Outbound | None:
+    """The manifest's way out with this partner's own times and limits; `window` replaces how often a file is closed."""
+    if outbound is None:
+        return None
+    changed: dict[str, Any] = {name: settings[name] for name in TUNABLE if settings.get(name) is not None}
+    if settings.get("window") and outbound.window:
+        changed["window"] = outbound.window.model_copy(update={"every": settings["window"]})
+    return outbound.model_copy(update=changed) if changed else outbound
 
 
 def read_secret(reference: str) -> str:

@@ -148,13 +148,13 @@ class Importer:
         decisions = plan_batch(reader, batch, known, run_.context)
         items = [Incoming(draft) for decision in decisions for draft in decision.drafts]
         after = batch[-1].position.ordinal + 1
-        settled: list[Decision] = []
+        kept: list[Decision] = []
 
         async def within(connection: AsyncConnection, results: Sequence[Result]) -> None:
-            settled[:] = _settled(decisions, results)
-            changes = {key: state for decision in settled for key, state in decision.memory.items()}
+            kept[:] = settled(decisions, results)
+            changes = {key: state for decision in kept for key, state in decision.memory.items()}
             await run_.memory.store(connection, changes, wanted, run_.batch)
-            counts = run_.counts + _counts(settled)
+            counts = run_.counts + _counts(kept)
             counts["events"] += sum(isinstance(r, Accepted) and not r.again for r in results)
             await run(
                 connection,
@@ -167,7 +167,7 @@ class Importer:
             source.partner, source.flow, items, batch=run_.batch, file=run_.context.file_name, within=within
         )
         run_.counts, run_.next_ordinal = run_.pending, after
-        for decision in settled:
+        for decision in kept:
             run_.tally.add(decision)
 
     async def _finish(self, run_: _Run, source: Source, examined: Examined) -> ImportReport:
@@ -206,7 +206,7 @@ class _Run:
     pending: Counter[str] = None  # type: ignore[assignment]
 
 
-def _settled(decisions: Sequence[Decision], results: Sequence[Result]) -> list[Decision]:
+def settled(decisions: Sequence[Decision], results: Sequence[Result]) -> list[Decision]:
     """Each decision as accept answered: what was not taken is counted and rejected with its reason, and the memory of a
     record whose draft was refused stays as it was, so that the next file tries again."""
     answers = iter(results)

@@ -38,11 +38,14 @@ def broker(bootstrap: str, client_id: str) -> KafkaBroker:
     )
 
 
-def batches(made: KafkaBroker, topics: Sequence[str], group: str) -> Any:
-    """A batch subscriber of `topics`: its handler gets the tuple of raw records and acknowledges by `commit`."""
+def batches(made: KafkaBroker, topics: Sequence[str], group: str, instance: str | None = None) -> Any:
+    """A batch subscriber of `topics`: its handler gets the tuple of raw records and acknowledges by `commit`.
+
+    `instance`: a static member, so that a killed process that starts again need not wait until its old session ends."""
     return made.subscriber(
         *topics,
         group_id=group,
+        group_instance_id=instance,
         batch=True,
         max_records=500,
         batch_timeout_ms=50,

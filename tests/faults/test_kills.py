@@ -1,0 +1,85 @@
+"""kill -9 of the hub at each seam and at random: every effect exactly once, order kept, nothing unaccounted.
+
+Invariants 1 (receipts), 4 (routed once), 5, 7 (effects), 8 (order), 16 (memory and events) and 18 (faults, then none).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.faults.driver import SEAMS
+from tests.faults.world import FaultWorld, make, process
+
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
+
+KILLED = -signal.SIGKILL
+
+
+@asynccontextmanager
+async def fault_world(database: str, kafka: str, tmp_path, people: int):
+    places = {"keyed": tmp_path / "keyed.jsonl", "folder": tmp_path / "drop", "structure": tmp_path / "structure"}
+    places["folder"].mkdir()
+    places["structure"].mkdir()
+    with (
+        process("tests.faults.keyed", str(places["keyed"])) as keyed,
+        process("connectors.structure.twin", "--port", "0", "--state", str(places["structure"])) as structure,
+    ):
+        world = await make(database, kafka, people, keyed["url"], structure["url"], places)
+        try:
+            yield world
+        finally:
+            await world.app.close()
+
+
+async def ended(running) -> int:
+    return await asyncio.to_thread(running.wait, 120)
+
+
+async def finish(world: FaultWorld) -> None:
+    """Faults, then no faults: the next start drains everything and ends by itself."""
+    assert await ended(world.start()) == 0
+    await world.holds()
+
+
+async def test_kill_9_at_each_seam_one_after_the_other_loses_and_repeats_nothing(database, stack, tmp_path):
+    """Each start brings new people, so that every seam is passed; the world is the same all along."""
+    async with fault_world(database, stack.kafka, tmp_path, 0) as world:
+        for seam in SEAMS:
+            world.people += 3
+            assert await ended(world.start(f"{seam}:1")) == KILLED, seam
+        await finish(world)
+
+
+@pytest.mark.faults
+async def test_kill_9_at_random_moments_loses_and_repeats_nothing(database, stack, tmp_path):
+    """HUB_FAULTS kills (default 100), each after some seconds of work at a moment drawn from a seed that is printed."""
+    kills, seed = int(os.environ.get("HUB_FAULTS", "100")), random.randrange(10**6)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    async with fault_world(database, stack.kafka, tmp_path, 0) as world:
+        for _ in range(kills):
+            world.people += 2
+            running = world.start()
+            await asyncio.sleep(1.5 + draw.random() * 4)
+            running.kill()
+            assert await ended(running) in (KILLED, 0)
+        await finish(world)
+
+
+async def test_a_zombie_that_wakes_after_its_deadline_dies_before_it_can_send(database, stack, tmp_path):
+    """SIGSTOP past deadline and lease, a second hub takes over, SIGCONT: the kernel timer ends the first."""
+    async with fault_world(database, stack.kafka, tmp_path, 30) as world:
+        zombie = world.start()
+        while not world.keyed.read_text(encoding="utf-8"):
+            await asyncio.sleep(0.02)
+        zombie.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(3.5)
+        second = world.start()
+        assert await ended(second) == 0
+        zombie.send_signal(signal.SIGCONT)
+        assert await ended(zombie) in (-signal.SIGALRM, 0)
+        await world.holds()
