@@ -6,6 +6,8 @@ Invariants 1 (receipts), 4 (routed once), 5, 7 (effects), 8 (order), 16 (memory 
 from __future__ import annotations
 
 import asyncio
+import os
+import random
 import signal
 from contextlib import asynccontextmanager
 
@@ -21,7 +23,11 @@ KILLED = -signal.SIGKILL
 
 @asynccontextmanager
 async def fault_world(database: str, kafka: str, tmp_path, people: int):
-    places = {"keyed": tmp_path / "keyed.jsonl", "folder": tmp_path / "drop", "structure": tmp_path / "structure"}
+    places = {
+        "keyed": tmp_path / "keyed.jsonl",
+        "folder": tmp_path / "drop",
+        "structure": tmp_path / "structure",
+    }
     places["folder"].mkdir()
     places["structure"].mkdir()
     with (

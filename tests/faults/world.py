@@ -180,7 +180,9 @@ def process(*command: str) -> Iterator[dict[str, str]]:
         running.wait()
 
 
-async def make(database: str, kafka: str, people: int, keyed: str, structure: str, places: dict[str, Path]) -> FaultWorld:
+async def make(
+    database: str, kafka: str, people: int, keyed: str, structure: str, places: dict[str, Path]
+) -> FaultWorld:
     """Configure the territory with short deadlines: 2 s to send, 1 s to settle."""
     home = Path(tempfile.mkdtemp(prefix="hub-faults-"))
     app = App(Settings(home=home, database_url=database, kafka=kafka, topic_prefix=f"f{uuid4().hex[:8]}."))

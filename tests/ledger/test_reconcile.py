@@ -64,7 +64,11 @@ MUTATIONS = {
         "d",
         "no log",
     ),
-    "an event without its way": ("delete from event_way where no = (select max(no) from event_way)", "b", "no way"),
+    "an event without its way": (
+        "delete from event_way where no = (select max(no) from event_way)",
+        "b",
+        "no way",
+    ),
     "an event counted and gone": (
         "insert into batch (territory, source, kind, name, state, known, counts) values "
         "('76', 's', 'file', 'f', 'complete', 3, '{\"processed\": 2, \"rejected\": 0, \"events\": 0}')",
