@@ -263,12 +263,14 @@ async def write_messages(connection: AsyncConnection, messages: Sequence[tuple[i
     if messages:
         await run(
             connection,
-            "insert into message (delivery, sealed, fields) select u.id, u.sealed, string_to_array(u.fields, ' ') "
-            "from unnest(cast(:ids as bigint[]), cast(:sealed as bytea[]), cast(:fields as text[])) as u(id, sealed, fields) "
-            "on conflict (delivery) do update set sealed = excluded.sealed, fields = excluded.fields, composed_at = clock_timestamp()",
+            "insert into message (delivery, sealed, fields, echo) select u.id, u.sealed, string_to_array(u.fields, ' '), u.echo "
+            "from unnest(cast(:ids as bigint[]), cast(:sealed as bytea[]), cast(:fields as text[]), cast(:echoes as bytea[])) "
+            "as u(id, sealed, fields, echo) on conflict (delivery) do update set sealed = excluded.sealed, "
+            "fields = excluded.fields, echo = excluded.echo, composed_at = clock_timestamp()",
             ids=[delivery for delivery, _ in messages],
             sealed=[composed.sealed for _, composed in messages],
             fields=[" ".join(sorted(composed.fields)) for _, composed in messages],
+            echoes=[composed.echo for _, composed in messages],
         )
 
 

@@ -378,8 +378,27 @@ async def _settle_rows(connection: AsyncConnection, file: OpenFile, verdict: str
             and not (state == "waiting" and rank > 1)
             and not (state == "delivered" and r.attempt == 1)
         ]
+    if state == "delivered":
+        await _told(connection, file)
     await lane.write_log(connection, lines)
     await lane.wake(connection, [(file.partner, r.person) for r in items])
+
+
+async def _told(connection: AsyncConnection, file: OpenFile) -> None:
+    """Remember what the file told of each matter, by keyed hash of the echo fields: its newest item counts."""
+    await run(
+        connection,
+        """
+        insert into told (partner, person, matter, hash, no)
+        select distinct on (d.partner, d.person, d.matter) d.partner, d.person, d.matter, m.echo, d.no
+        from file_item i join delivery d on d.id = i.delivery join message m on m.delivery = d.id
+        where i.file = :f and m.echo is not null and d.matter is not null
+        order by d.partner, d.person, d.matter, d.no desc
+        on conflict (partner, person, matter) do update set hash = excluded.hash, no = excluded.no
+        where told.no <= excluded.no
+        """,
+        f=file.id,
+    )
 
 
 def _folder(desk: PartnerDesk) -> Path:

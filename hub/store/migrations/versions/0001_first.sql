@@ -316,6 +316,7 @@ create table message (
     delivery bigint primary key references delivery,
     sealed bytea not null,
     fields text[] not null,
+    echo bytea,
     composed_at timestamptz not null default clock_timestamp()
 );
 
