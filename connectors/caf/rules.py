@@ -81,7 +81,7 @@ class _Teller:
         """Decide for one adult; gives the outcome by which he is counted."""
         digests = self._digests(adult)
         item = self._find(digests)
-        if item is not None and self.claim in item["past"]:
+        if item is not None and self.claim in item["past"] and (item["open"] or self.ends):
             return "dropped:past_claim"
         if item is not None and item["open"]:
             if self.standing.late:
@@ -128,13 +128,23 @@ class _Teller:
     def _remember(self, adult: Adult, item: Item | None, digests: Item, *, emitted: bool) -> Item:
         """Open a period. What was told before is kept, so that no two facts ever share a source event id."""
         if item is None:
-            item = {"told": [], "past": []}
+            item = {"told": [], "past": [], "nir": None}
             self.items.append(item)
-        elif item.get("claim") not in (None, self.claim):
-            item["past"] = [*item["past"], item["claim"]][-_PAST_CLAIMS:]
-        item.update(digests, role=adult.role, state=self.state, open=True, emitted=emitted)
-        item["claim"] = self.claim
+        self._renew(item, digests)
+        item.update(role=adult.role, state=self.state, open=True, emitted=emitted)
         return item
+
+    def _renew(self, item: Item, digests: Item) -> None:
+        """Keep what the file says; a NIR that it leaves out is not forgotten."""
+        item.update(digests, nir=digests["nir"] or item["nir"])
+        self._take_claim(item)
+
+    def _take_claim(self, item: Item) -> None:
+        """This claim is the present one; the one before is a past one, about which a later block says nothing."""
+        before = item.get("claim")
+        if before != self.claim:
+            past = [claim for claim in (*item["past"], before) if claim not in (None, self.claim)]
+            item["past"], item["claim"] = past[-_PAST_CLAIMS:], self.claim
 
     def _dropped(self, adult: Adult) -> str:
         row = _STATE_ROWS[self.household.state]
@@ -148,8 +158,7 @@ class _Teller:
         """A new NUMDEMRSA without NUMDEMRSAPRECE: the period is over, another may begin."""
         if with_rights(self.household, adult):
             return self._opening(adult, item, digests, "renew")
-        item["past"] = [*item["past"], item["claim"]][-_PAST_CLAIMS:]
-        item["claim"] = self.claim
+        self._take_claim(item)
         return "changed" if self._state_changed(adult, item, ends=True) else self._dropped(adult)
 
     def _known(self, adult: Adult, item: Item, digests: Item) -> str:
@@ -161,11 +170,8 @@ class _Teller:
             self.drafts.entrant(adult, item, fired, False if item["past"] else None, "open")
             self._disagreement(fired)
         self._contact_and_civil(adult, item, digests)
-        if self.claim != item["claim"]:
-            item["past"] = [*item["past"], item["claim"]][-_PAST_CLAIMS:]
-        if not adult.nir:
-            del digests["nir"]  # a NIR that one file leaves out is not forgotten
-        item.update(digests, claim=self.claim, role=adult.role)
+        self._renew(item, digests)
+        item["role"] = adult.role
         self._state_changed(adult, item, ends=self.ends)
         if entrant:
             return "entrant"

@@ -32,6 +32,8 @@ _TOKEN = re.compile(
     rb"(?P<name>Racine|IdentificationFlux|InfosFoyerRSA|TransmissionFlux)(?=[\s/>]))"
 )
 _TAG_REST = re.compile(rb"(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*>")
+_SIGNS = (b"<!", b"<?", b"InfosFoyerRSA", b"Flux", b"Racine")
+"""None of these: no token but its end tag is in a household."""
 _CLOSERS = {b"!--": b"-->", b"![CDATA[": b"]]>", b"?": b"?>"}
 
 
@@ -184,8 +186,20 @@ class _Cutter:
         if self._window.data[end - 2 : end] == b"/>":
             self._gap = end
             yield Piece(kind, line, self._window.data[token.start() : end])
+        elif kind == "household" and (after := self._plain_end(end)):
+            self._place = self._gap = after
+            yield Piece(kind, line, self._window.data[token.start() : after])
         else:
             self._open = (kind, token.start(), line)
+
+    def _plain_end(self, place: int) -> int:
+        """The end of an ordinary household that is in memory whole, found without looking at each of its tags; 0 when
+        anything in it could need a closer look."""
+        data = self._window.data
+        end = data.find(b"</InfosFoyerRSA>", place)
+        if end < 0 or any(data.find(sign, place, end) >= 0 for sign in _SIGNS):
+            return 0
+        return end + len(b"</InfosFoyerRSA>")
 
     def _end(self, token: re.Match[bytes]) -> Iterator[Piece]:
         kind = _SECTIONS[token["name"]]

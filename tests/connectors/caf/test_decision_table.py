@@ -193,6 +193,16 @@ def test_a_claim_of_the_past_says_nothing_about_the_present_one() -> None:
     assert report.dropped["past_claim"] == 1
 
 
+def test_a_claim_of_the_past_that_pays_again_begins_a_period_once_the_present_one_is_closed() -> None:
+    story = Story()
+    story.monthly()
+    first = story.family.claim
+    story.monthly(MARCH, claim="00000000099")
+    story.daily(date(2026, 4, 1), state="5")
+    assert story.daily(date(2026, 4, 2), claim=first, state="2") == [("NewRsaEntrant", ["DIFF"])]
+    assert story.daily(date(2026, 4, 3), state="5") == [("RsaEntitlementChanged", [])]
+
+
 def test_a_new_address_in_an_open_period_is_told() -> None:
     story = Story()
     story.monthly()
