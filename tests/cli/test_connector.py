@@ -7,7 +7,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from hub.cli.connector import FOLDER, app
+from hub.cli.connector import app
+from hub.cli.preview import FOLDER
 
 SAMPLE = str(FOLDER / "structure" / "samples" / "MeasureRequested.event.json")
 

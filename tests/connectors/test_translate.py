@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hub.cli.connector import EVENT_ID, FOLDER, REFERENCE, default_settings, preview
+from hub.cli.preview import EVENT_ID, FOLDER, REFERENCE, default_settings, preview
 from hub.log.codec import project
 from hub.rights.agreement import KINDS, PROTECTED, covers
 from hub.rights.view import view_fields

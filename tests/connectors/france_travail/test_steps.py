@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from connectors.france_travail import outbound
 from connectors.france_travail.twin import FranceTravailTwin
-from hub.cli.connector import FOLDER
+from hub.cli.preview import FOLDER
 from hub.sdk.manifest import load
 from hub.sdk.outbound import Attempt, EventView, Learned, Lookup, Message, Nothing, Outcome, Recipient
 from hub.sdk.transports import HttpTransport
