@@ -23,6 +23,7 @@ from hub.people.keys import DataKeys, MasterKey
 from hub.people.store import load_keys
 from hub.rights.configuration import Configuration
 from hub.rights.route import Facts
+from hub.rights.settings import TUNABLE
 from hub.rights.view import View, Withheld, present_view
 from hub.sdk.manifest import Connector, Outbound
 from hub.sdk.outbound import Recipient
@@ -210,10 +211,6 @@ class Desk:
     def secrets(self, partner: PartnerDesk) -> dict[str, str]:
         """The partner's secrets by name, read now (``env:NAME`` or ``file:PATH``). Never logged."""
         return {name: read_secret(reference) for name, reference in partner.secrets.items()}
-
-
-#: Manifest values that a partner's settings may replace (protocol.md §4: "manifest values and settings").
-TUNABLE = ("deadline", "settles_within", "key_lifetime", "concurrency", "rate")
 
 
 def tuned(outbound: Outbound | None, settings: Mapping[str, Any]) -> Outbound | None:

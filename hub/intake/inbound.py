@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hub.delivery.desk import Desk, PartnerDesk, today
+from hub.delivery.window import seconds
 from hub.intake.accept import Acceptor
 from hub.intake.archive import seal_file
 from hub.intake.imports import Importer, Source, settled
@@ -33,7 +34,6 @@ from hub.store.database import run, transaction
 log = logging.getLogger("hub.inbound")
 
 CURSOR = ("cursor",)
-_UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Inbox:
                 try:
                     if flow.kind == "file":
                         taken += await self._folder(desk, flow)
-                    elif flow.kind == "poll" and self._due(desk.id, flow):
+                    elif flow.kind == "poll" and self._due(desk, flow):
                         taken += await self._poll(desk, flow)
                 except Exception as error:
                     log.error("flow %s of partner %s failed: %s", flow.name, desk.id, type(error).__name__)
@@ -102,11 +102,11 @@ class Inbox:
         path.unlink()
 
     # ------------------------------------------------------------------ polls
-    def _due(self, partner: str, flow: Flow) -> bool:
-        now, key = asyncio.get_running_loop().time(), (partner, flow.name)
+    def _due(self, desk: PartnerDesk, flow: Flow) -> bool:
+        now, key = asyncio.get_running_loop().time(), (desk.id, flow.name)
         if now < self._polled.get(key, 0.0):
             return False
-        self._polled[key] = now + seconds(flow.every or "1 min")
+        self._polled[key] = now + seconds(desk.settings.get("poll_every") or flow.every or "1 min")
         return True
 
     async def _poll(self, desk: PartnerDesk, flow: Flow) -> int:
@@ -206,11 +206,3 @@ def _decide(
 def _report(rejects: Sequence[Reject], events: int) -> str:
     lines = [{"item": r.position.ordinal, "reason": r.reason, "field": r.field} for r in rejects]
     return json.dumps({"events": events, "rejects": lines})
-
-
-def seconds(every: str) -> float:
-    """ "1 min", "30 s", "2 h" in seconds. Raises ValueError."""
-    number, _, unit = every.partition(" ")
-    if unit not in _UNITS or not number.isdecimal():
-        raise ValueError(f'an interval is "30 s", "1 min" or "2 h", not {every!r}')
-    return int(number) * _UNITS[unit]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.log.registry import FileRegistry
-from hub.rights.configuration import Configuration, combine, doubts
+from hub.rights.configuration import Configuration, Partner, combine, doubts
 from hub.rights.files import load_partners, load_territory
 from hub.rights.route import table
 from hub.rights.settings import settings_problems
@@ -51,6 +51,22 @@ def test_the_example_partners_have_the_settings_that_their_connectors_need(world
     known = tuple(partner for partner in world.partners if partner.connector in manifests)
     assert known
     assert settings_problems(known, manifests) == []
+
+
+def test_a_partner_may_set_its_own_times_and_a_wrong_one_is_named(world: Configuration) -> None:
+    manifests = {name: c.manifest for name, c in discover(FOLDER.parents[1] / "connectors").items()}
+    folder, structure = (world.partner(name) for name in ("p7603", "p7611"))
+
+    def problems(partner: Partner, **more: object) -> list[str]:
+        changed = partner.model_copy(update={"settings": {**partner.settings, **more}})
+        return settings_problems((changed,), manifests)
+
+    assert problems(folder, window="30 s", deadline=20) == []
+    assert problems(structure, poll_every="30 s", rate=2.5, concurrency=1) == []
+    assert "settings.window" in problems(folder, window="30 seconds")[0]
+    assert "settings.poll_every" in problems(structure, poll_every="0 s")[0]
+    assert "settings.window" in problems(structure, window="30 s")[0]
+    assert "settings.poll_every" in problems(folder, poll_every="30 s")[0]
 
 
 def test_every_measure_type_is_there_and_only_listening_is_sensitive(world: Configuration) -> None:
