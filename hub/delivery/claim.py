@@ -5,6 +5,7 @@ Order of locks: gate shared, the partners' (tried), then rows. Nothing outside i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -90,7 +91,11 @@ async def claim(database: AsyncEngine, desk: Desk, slots: Mapping[str, int], mon
             return Taken()
         await desk.refresh(connection)
         await lane.lapse(connection, partners, [p for p in partners if desk.partner(p).unsure])
-        found = await _due_heads(connection, {p: slots[p] for p in partners})
+        rates = {
+            p: rate for p in partners if (rate := desk.partner(p).outbound and desk.partner(p).outbound.rate)
+        }
+        tokens = await _tokens(connection, rates) if rates else {}
+        found = await _due_heads(connection, {p: min(slots[p], tokens.get(p, slots[p])) for p in partners})
         losers = [r.id for r in found if not r.head]
         if losers:
             await run(
@@ -102,7 +107,36 @@ async def claim(database: AsyncEngine, desk: Desk, slots: Mapping[str, int], mon
         if not heads:
             return Taken()
         now = await scalar(connection, "select hub_now()")
-        return await _take(connection, desk, heads, now, monotonic)
+        taken = await _take(connection, desk, heads, now, monotonic)
+        if rates:
+            await _spend(connection, Counter(item.partner for item in taken.items if item.partner in rates))
+        return taken
+
+
+async def _tokens(connection: AsyncConnection, rates: Mapping[str, float]) -> dict[str, int]:
+    """What each partner with a rate (messages a second) may get now: its token row, filled up to one second's worth."""
+    found = await rows(
+        connection,
+        """
+        update partner p set tokens_at = clock_timestamp(),
+            tokens = least(greatest(u.rate, 1), coalesce(p.tokens, 1) + u.rate * coalesce(extract(epoch from clock_timestamp() - p.tokens_at), 0))
+        from unnest(cast(:ids as text[]), cast(:rates as float8[])) as u(id, rate) where p.id = u.id returning p.id, p.tokens
+        """,
+        ids=list(rates),
+        rates=list(rates.values()),
+    )
+    return {row.id: int(row.tokens) for row in found}
+
+
+async def _spend(connection: AsyncConnection, sent: Mapping[str, int]) -> None:
+    """Take the tokens of what is about to be sent."""
+    await run(
+        connection,
+        "update partner p set tokens = p.tokens - u.n from unnest(cast(:ids as text[]), cast(:counts as int[])) as u(id, n) "
+        "where p.id = u.id",
+        ids=list(sent),
+        counts=list(sent.values()),
+    )
 
 
 async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> list[Any]:
@@ -116,7 +150,9 @@ async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> l
         join partner p on p.id = want.partner and p.loaded and p.removed_at is null
         cross join lateral (
             select case when count(*) filter (where until is null or until > (select hub_now())) > 0 then 0
-                        when count(*) > 0 then 1 else want.slots end as n
+                        when count(*) filter (where kind = 'unavailable') = 0 then want.slots
+                        when (select 1 from delivery s where s.partner = p.id and s.state = 'sending' limit 1) is null then 1
+                        else 0 end as n
             from pause where pause.partner = p.id
         ) may
         cross join lateral (
@@ -129,7 +165,7 @@ async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> l
                     order by (l.marked_by is not null) desc, l.no, l.replay limit 1) as id
         ) h
         where (select 1 from event_way w where w.person = d.person and w.routed_at is null and w.no < d.no limit 1) is null
-          and (select 1 from delivery s where s.person = d.person and s.partner = d.partner and s.state = 'sending' limit 1) is null
+          and (select 1 from delivery s where s.person = d.person and s.partner is not distinct from d.partner and s.state = 'sending' limit 1) is null
         order by d.no, d.replay
         for update of d
         """,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from uuid import UUID
 
 import msgspec
 from sqlalchemy.exc import DBAPIError
@@ -23,7 +25,7 @@ from hub.people import store as people_store
 from hub.people.identity import normalise
 from hub.people.matching import Reference
 from hub.people.store import Again
-from hub.store.database import lost_race, rows, run, scalar, transaction
+from hub.store.database import lost_race, rows, run, transaction
 
 TRIES = 8
 
@@ -96,7 +98,8 @@ class Acceptor:
                 results[n] = builder.take(item, identity, reference, ids[n], bodies[n])
             await people_store.write(connection, self.desk.keys, builder.people)
             await write_standings(connection, builder.standings.values())
-            await insert_events(connection, desk.territory, batch, builder.rows)
+            await insert_events(connection, desk.territory, batch, builder.rows, builder.accepted_at)
+            await identity_known(connection, [r.person for r in builder.rows if r.record == "IdentityLinked"])
         return [r for r in results if r is not None]
 
     async def _read(
@@ -126,7 +129,8 @@ class Acceptor:
                 ids=known,
             )
         }
-        builder.now = await scalar(connection, "select hub_now()")
+        clocks = await rows(connection, "select hub_now() as now, clock_timestamp() as accepted_at")
+        builder.now, builder.accepted_at = clocks[0]
         builder.today = today(builder.now)
         builder.numbers = await draw(connection, 5 * len(drafts))
         return [(identity, references.get(identity.reference or "")) for identity in identities]
@@ -168,10 +172,14 @@ async def _known(
 
 
 async def insert_events(
-    connection: AsyncConnection, territory: str, batch: int | None, made: Sequence[Row]
+    connection: AsyncConnection,
+    territory: str,
+    batch: int | None,
+    made: Sequence[Row],
+    accepted_at: datetime | None = None,
 ) -> None:
     """Store events and the beginning of their way. Raises on a used (source, source event id): another transaction
-    was first, and the batch is run again."""
+    was first, and the batch is run again. `accepted_at` is what the receipts say (aware), None = now."""
     if not made:
         return
     columns = {
@@ -184,13 +192,15 @@ async def insert_events(
     names = ", ".join(columns)
     await run(
         connection,
-        f"insert into event (territory, batch, {names}) select :territory, cast(:batch as bigint), "
+        f"insert into event (territory, batch, accepted_at, {names}) "
+        "select :territory, cast(:batch as bigint), coalesce(cast(:accepted_at as timestamptz), clock_timestamp()), "
         + ", ".join(f"u.{name}::jsonb" if name == "facts" else f"u.{name}" for name in columns)
         + " from unnest("
         + ", ".join(f"cast(:{name} as {kind}[])" for name, kind in columns.items())
         + f") as u({names})",
         territory=territory,
         batch=batch,
+        accepted_at=accepted_at,
         **values,
     )
     await run(
@@ -199,3 +209,15 @@ async def insert_events(
         nos=values["no"],
         persons=values["person"],
     )
+
+
+async def identity_known(connection: AsyncConnection, persons: Sequence[UUID]) -> None:
+    """What waits for an identifier of these persons is due at once (it stays its lane's head, so no lock is needed)."""
+    if persons:
+        await run(
+            connection,
+            "update delivery set due = (select hub_now()) where person = any(cast(:ids as uuid[])) "
+            "and state = 'waiting' and reason = 'identity' and marked_by is null and due is not null",
+            ids=list(persons),
+        )
+        await run(connection, "notify hub_due")

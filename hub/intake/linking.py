@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hub.delivery.desk import Desk, today
-from hub.intake.accept import draw, insert_events
+from hub.intake.accept import draw, identity_known, insert_events
 from hub.intake.build import linked_row
 from hub.log.registry import FileRegistry
 from hub.people import matching
@@ -75,12 +75,7 @@ class Linker:
             )  # fmt: skip
         await insert_events(connection, territory, None, made)
         if made:
-            await run(
-                connection,
-                "update delivery set due = (select hub_now()) where person = any(cast(:ids as uuid[])) "
-                "and state = 'waiting' and reason = 'identity' and marked_by is null and due is not null",
-                ids=[row.person for row in made],
-            )
+            await identity_known(connection, [row.person for row in made])
             await run(connection, "notify hub_relay")
 
     async def _gain(

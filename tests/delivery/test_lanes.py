@@ -271,3 +271,51 @@ async def test_a_sensitive_measure_reaches_its_addressee_and_is_withheld_from_wh
     found = {r.partner.split("-")[0]: (r.state, r.reason) for r in rows}
     assert found["s1"] == ("delivered", None)
     assert found["ml"] == ("withheld", "sensitive_measure")
+
+
+async def test_a_partner_with_a_rate_gets_no_more_than_its_tokens_at_once(database):
+    slow = recorder_connector("slow", rate=3.0)
+    world = await make_world(database, cd=slow)
+    await world.accept("caf", [entrant(n) for n in range(10)])
+    await world.route()
+    await world.sender.step()
+    first = len(await world.sql("select 1 from delivery where state = 'sending'"))
+    assert 1 <= first <= 3
+    async with transaction(world.app.database) as connection:
+        await run(connection, "update partner set tokens_at = tokens_at - interval '10 s'")
+    await asyncio.sleep(0)
+    await world.sender.step()
+    assert len(await world.sql("select 1 from delivery where attempt = 1")) <= first + 3
+    assert not await world.sql("select 1 from partner where tokens < 0")
+
+
+async def test_who_waits_for_an_identifier_is_served_as_soon_as_it_is_known(database):
+    from dataclasses import replace
+
+    from tests.hubs import subject
+
+    world = await make_world(database)
+    await world.accept("caf", [entrant(1)])
+    world.partner("cd").programme.append(Outcome("unknown_person"))
+    await world.pump()
+    assert [(r.state, r.reason) for r in await world.sql("select state, reason from delivery")] == [
+        ("waiting", "identity")
+    ]
+    await world.accept("caf", [replace(moved(1, 1), subject=subject(1, nir="1810299999001"))])
+    await world.pump()
+    assert await world.states("cd") == ["delivered", "delivered"]
+
+
+async def test_a_partner_that_gives_its_number_links_it_and_a_number_of_somebody_else_is_a_question(database):
+    from hub.sdk.outbound import Learned
+
+    world = await make_world(database)
+    await world.accept("caf", [entrant(1), entrant(2)])
+    learned = (Learned("france_travail_id", "99990000001"),)
+    world.partner("cd").programme.extend([Outcome("delivered", learned=learned)] * 2)
+    await world.pump()
+    records = [r.record for r in await world.sql("select record from event order by no")]
+    assert records == ["NewRsaEntrant", "NewRsaEntrant", "IdentityLinked"]
+    assert [r.reason for r in await world.sql("select reason from review")] == ["learned_of_another"]
+    await world.pump()
+    assert (await world.reconcile()).unaccounted == 0
