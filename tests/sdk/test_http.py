@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+import subprocess
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -384,3 +387,39 @@ async def test_busy_token_endpoint_says_when(http):
 
 def test_credentials_do_not_show_their_secret():
     assert "secret-value" not in repr(ClientCredentials("https://x", "id", "secret-value"))
+
+
+_SENDS_MUCH = """
+import asyncio, sys
+from hub.sdk.transports import HttpTransport
+asyncio.run(HttpTransport(deadline=60.0).request("POST", sys.argv[1], json={"much": "x" * 3_000_000}))
+"""
+
+
+def test_kernel_delivers_no_more_of_a_killed_process():
+    """What one receive window has taken stays taken; the rest is dropped with the connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x"
+        child = subprocess.Popen([sys.executable, "-c", _SENDS_MUCH, url], cwd=Path(__file__).parents[2])
+        try:
+            connection, _ = server.accept()
+            received = len(connection.recv(1024))
+        finally:
+            child.kill()
+            child.wait()
+        with connection:
+            received += _drained(connection)
+    assert 0 < received < 1_000_000
+
+
+def _drained(connection: socket.socket) -> int:
+    """How much comes before the connection is reset; an orderly end would mean that all of it had come."""
+    received = 0
+    while True:
+        try:
+            chunk = connection.recv(65536)
+        except ConnectionResetError:
+            return received
+        assert chunk, "the connection ended in order"
+        received += len(chunk)
