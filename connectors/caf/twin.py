@@ -274,13 +274,20 @@ _LEFT = "<OrganismePrenant><FONORGPRENMUT>CAF</FONORGPRENMUT><NUMORGPRENMUT>{num
 
 
 def _make(arguments: argparse.Namespace) -> CafTwin:
-    return CafTwin(arguments.state, drop=arguments.drop, population=arguments.population, seed=arguments.seed)
+    return CafTwin(
+        arguments.state, drop=arguments.drop, population=arguments.population, seed=arguments.seed, start=arguments.start,
+        numorg=arguments.numorg,
+    )  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=CafTwin.honest)
     parser.add_argument("--drop", type=Path, required=True, help="folder where its files land")
     parser.add_argument("--population", type=int, default=20, help="households at the beginning")
+    parser.add_argument(
+        "--start", type=date.fromisoformat, default=date(2026, 2, 28), help="day of its first monthly file"
+    )
+    parser.add_argument("--numorg", default="761", help="NUMORG of this CAF")
     return parser
 
 

@@ -8,14 +8,19 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import json
 import os
 import random
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from connectors.departement import webrsa_files
 from hub.sdk.profile import load_profile
@@ -217,9 +222,53 @@ class DepartementTwin(Twin):
 
     def _open_to(self, person: int) -> list[tuple[str, str, str]]:
         """A mission locale takes people under 26 only."""
-        born = datetime.strptime(self.persons[person].cells["Date de naissance"], self.profile.dates).date()
-        young = (self.clock().date() - born).days < 26 * 365.25
+        young = (self.clock().date() - self._born(self.persons[person])).days < 26 * 365.25
         return [s for s in self.structures if young or s[1] != "ML"]
+
+    def _born(self, person: _Person) -> date:
+        return datetime.strptime(person.cells["Date de naissance"], self.profile.dates).date()
+
+    # ------------------------------------------------------------------ at the keyboard
+    def routes(self) -> list[Route]:
+        """What somebody types into it (WebRSA itself has no such interface): ``GET /personnes``, ``POST /orientations``
+        {person, structure}, ``POST /fiches`` {person, convention}."""
+        return [
+            Route("/personnes", self._listed),
+            Route("/orientations", self._typed, methods=["POST"]),
+            Route("/fiches", self._typed, methods=["POST"]),
+        ]
+
+    async def _listed(self, _: Request) -> Response:
+        return JSONResponse(
+            [
+                {
+                    "person": person.number,
+                    "born": self._born(person).isoformat(),
+                    "structures": [o["structure"] for o in person.orientations],
+                }
+                for person in self.persons.values()
+            ]
+        )
+
+    async def _typed(self, request: Request) -> Response:
+        try:
+            said = json.loads(await request.body())
+        except ValueError:
+            return JSONResponse({"code": "json_illisible"}, 400)
+        if not isinstance(said, dict) or said.get("person") not in self.persons:
+            return JSONResponse({"code": "personne_inconnue"}, 422)
+        person, structure, convention = said["person"], said.get("structure"), said.get("convention")
+        if request.url.path == "/fiches":
+            if convention not in self.conventions:
+                return JSONResponse({"code": "convention_inconnue"}, 422)
+            last = self.persons[person].orientations
+            return JSONResponse(
+                {"fiche": self.request(person, convention, last[-1]["structure"] if last else "")}, 201
+            )
+        if structure not in {number for number, _, _ in self.structures}:
+            return JSONResponse({"code": "structure_inconnue"}, 422)
+        self.decide(person, structure)
+        return JSONResponse({"rank": len(self.persons[person].orientations)}, 201)
 
     # ------------------------------------------------------------------ files in
     def _take_files(self) -> int:
