@@ -21,6 +21,7 @@ from hub.sdk.transports.answers import clean_code
 CODES = Path(__file__).parent / "codes"
 LIMIT = 100
 CAP = 1024 * 1024
+MOST_CURSOR = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ async def poll(cursor: str | None, source: PollSource) -> Page[Answer | Reject] 
     if not isinstance(body, dict) or not isinstance(body.get("answers"), list):
         after = retry_after(reply.headers.get("retry-after"), source.http.clock())
         return Fault("answer", started=True, after=after, code=f"http_{reply.status}")
-    following = clean_code(body.get("cursor")) or cursor
+    following = body.get("cursor")
+    if not isinstance(following, str) or not 0 < len(following) <= MOST_CURSOR:
+        following = cursor
     return Page(tuple(read(item, number) for number, item in enumerate(body["answers"], 1)), following)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from hub.sdk.outbound import Attempt, EventView, Message, Nothing, Outcome, Reci
 from hub.sdk.transports import Fault, HttpTransport, Page
 from hub.sdk.twin import Running, TwinFault
 from tests.connectors.twins import twin_process
+from tests.sdk.servers import answer as raw_answer
+from tests.sdk.servers import raw_server
 
 NOW = datetime(2026, 3, 20, 9, 0, tzinfo=UTC)
 MEASURE = "0a5d2c3b-8e4f-8a6b-9c7d-1e2f3a4b5c01"
@@ -172,6 +175,16 @@ async def test_answers_come_by_cursor(http, tmp_path):
         assert isinstance(first, Page)
         assert [item.answered_on.day for item in first.items] == [1, 2, 3]
         assert await inbound.poll(first.cursor, source) == Page((), "3")
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("YWJj+/8=", "YWJj+/8="), ("", "old"), (None, "old"), (7, "old"), ("x" * 501, "old")]
+)
+async def test_cursor_is_the_structures_own_text(http, given, kept):
+    async with raw_server(raw_answer(200, json.dumps({"answers": [], "cursor": given}).encode())) as server:
+        page = await inbound.poll("old", PollSource(http, {"url": server.url}, {"api_key": "c"}))
+    assert page == Page((), kept)
+    assert b"/answers?after=old&limit=100 " in server.requests[0]
 
 
 async def test_structure_answers_by_its_places(http, tmp_path):
