@@ -64,7 +64,7 @@ class Row:
 @dataclass(slots=True)
 class Builder:
     """One batch: its sender, its persons locked and read, and the rows made so far. `numbers` are drawn event numbers,
-    the smallest last; gaps are normal."""
+    the smallest last; gaps are normal. `accepted_at` is the real clock's time, `now` the hub's."""
 
     configuration: Configuration
     connector: Connector
@@ -76,6 +76,7 @@ class Builder:
     codec: Codec
     master: MasterKey
     now: datetime = field(init=False)
+    accepted_at: datetime = field(init=False)
     today: date = field(init=False)
     people: People = field(init=False)
     standings: dict[UUID, Standing] = field(default_factory=dict)
@@ -115,7 +116,7 @@ class Builder:
             self.rows.append(self._linked(person, kind, found.decision.rule, row.id))
         self.rows.append(row)
         self.people.keep(found)
-        return Accepted(row.id, row.no, self.now)
+        return Accepted(row.id, row.no, self.accepted_at)
 
     def _invented(self, identity: Identity) -> None:
         """Until people's rights are built only invented people enter (NIR of birthplace 99 999 or commune 990)."""
