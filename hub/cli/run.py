@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Annotated
 
 import typer
 
-from hub.cli.output import Exit, fail
+from hub.cli.output import Exit, fail, reported
 from hub.cli.parts import with_parts
 
 
@@ -19,6 +19,7 @@ def run(
 ) -> None:
     """Run the hub until SIGTERM or Ctrl-C. Embedded parts that are missing are started and stay up."""
     from hub import roles
+    from hub.dev.embedded import parts
     from hub.settings import Settings
 
     if role is not None and role not in roles.ROLES:
@@ -26,5 +27,7 @@ def run(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     settings = with_parts(Settings())
-    with suppress(KeyboardInterrupt):
+    # a whole hub keeps its HUB_HOME to itself; single roles are its children or stand apart on purpose
+    own = parts.hold(settings, "hub run") if role is None else nullcontext()
+    with suppress(KeyboardInterrupt), reported(parts.InUse), own:
         roles.main(settings, role)

@@ -1,7 +1,7 @@
 """A whole hub in one process that accepts a set of facts, delivers everything and ends; it may kill itself at a seam.
 
 `python -m tests.faults.driver` with HUB_* set, FAULT_WORLD (JSON: partner ids), FAULT_PEOPLE (how many) and FAULT_SEAM
-("name:n": kill -9 at the n-th passing). Exit 0 = everything accepted, routed and closed.
+("name:n": kill -9 at the n-th passing); FAULT_ROLE "gateway" serves HTTP and nothing else. Exit 0 = everything accepted, routed and closed.
 """
 
 from __future__ import annotations
@@ -105,6 +105,9 @@ async def main() -> None:
     app.__dict__["connectors"] = connectors()
     ids = json.loads(os.environ["FAULT_WORLD"])
     stop = asyncio.Event()
+    if os.environ.get("FAULT_ROLE") == "gateway":
+        await roles.gateway(app, stop)
+        return
     async with asyncio.TaskGroup() as group:
         group.create_task(roles.consumers(app, stop))
         group.create_task(roles.scheduler(app, stop))

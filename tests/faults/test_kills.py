@@ -11,10 +11,14 @@ import random
 import signal
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
 
+from hub.gateway.auth import create_key
+from hub.store.database import rows, transaction
 from tests.faults.driver import SEAMS
 from tests.faults.world import FaultWorld, make, process
+from tests.gateway.doors import decision
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(300)]
 
@@ -89,3 +93,53 @@ async def test_a_zombie_that_wakes_after_its_deadline_dies_before_it_can_send(da
         zombie.send_signal(signal.SIGCONT)
         assert await ended(zombie) in (-signal.SIGALRM, 0)
         await world.holds()
+
+
+async def test_invariant_1_every_receipt_has_its_event_after_kill_9(database, stack, tmp_path):
+    """Sixteen senders publish while the gateway is killed; each receipt that was given is in the database, and what is
+    sent again gets the receipt that it had."""
+    async with fault_world(database, stack.kafka, tmp_path, 0) as world:
+        key = await create_key(world.app.database, world.ids["cd"])
+        receipts: dict[str, str] = {}
+        for round_ in range(2):
+            gateway, url = await serving(world)
+            async with httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}) as client:
+                sending = [asyncio.create_task(publish(client, receipts, n)) for n in range(16)]
+                while len(receipts) < 40 * (round_ + 1):
+                    await asyncio.sleep(0.01)
+                gateway.kill()
+                await asyncio.gather(*sending)
+            await ended(gateway)
+        async with transaction(world.app.database) as connection:
+            stored = {
+                r.source_event_id: str(r.id)
+                for r in await rows(connection, "select source_event_id, id from event")
+            }
+        assert {name: stored.get(name) for name in receipts} == receipts
+
+
+async def serving(world: FaultWorld):
+    """A gateway process and its address."""
+    place = world.app.settings.home / "gateway.url"
+    place.unlink(missing_ok=True)
+    running = world.start(role="gateway")
+    while not place.exists() or not place.read_text(encoding="utf-8").strip():
+        assert running.poll() is None
+        await asyncio.sleep(0.05)
+    return running, place.read_text(encoding="utf-8").strip()
+
+
+async def publish(client: httpx.AsyncClient, receipts: dict[str, str], sender: int) -> None:
+    """Publish until the gateway is gone; keep every receipt, and check that a repeated id keeps its own."""
+    for step in range(10_000):
+        name = f"{sender}-{step}"
+        try:
+            answer = await client.post(
+                "/v1/events",
+                json=decision(sender, name),
+                headers={"Content-Type": "application/cloudevents+json"},
+            )
+        except httpx.HTTPError:
+            return
+        assert answer.status_code == 202, answer.text
+        assert receipts.setdefault(name, answer.json()["id"]) == answer.json()["id"]

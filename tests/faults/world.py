@@ -93,11 +93,10 @@ class FaultWorld:
             "PYTHONPATH": str(ROOT),
         }
 
-    def start(self, seam: str | None = None) -> subprocess.Popen[bytes]:
+    def start(self, seam: str | None = None, role: str = "") -> subprocess.Popen[bytes]:
         """One hub process."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.driver"], env=self.environment(seam), cwd=ROOT
-        )
+        environment = self.environment(seam) | {"FAULT_ROLE": role}
+        return subprocess.Popen([sys.executable, "-m", "tests.faults.driver"], env=environment, cwd=ROOT)
 
     # ------------------------------------------------------------------ what must hold afterwards
     async def holds(self) -> Reconciliation:
