@@ -222,18 +222,13 @@ def _one(decision: Decision, results: Sequence[Result]) -> Decision:
         if isinstance(result, Accepted) and not result.again:
             kept.append(draft)
             continue
-        outcome = "duplicate" if isinstance(result, Accepted) else _OUTCOMES[result.kind]
         adult = draft.subject.own_key or draft.key
         if adult not in moved:
             moved.add(adult)
             was = next((name for name in _was(draft.record) if counts[name] > 0), None)
             if was is not None:
                 counts[was] -= 1
-                counts[
-                    outcome
-                    if isinstance(result, Accepted) or result.kind != "dropped"
-                    else f"dropped:{result.reason}"
-                ] += 1
+                counts[_outcome(result)] += 1
         if isinstance(result, NotTaken) and result.kind in ("refused", "conflict"):
             rejects.append(Reject(draft.position, result.reason, result.field, result.detail))
     refused = any(isinstance(r, NotTaken) and r.kind in ("refused", "conflict") for r in results)
@@ -241,13 +236,11 @@ def _one(decision: Decision, results: Sequence[Result]) -> Decision:
     return replace(decision, drafts=tuple(kept), counts=+counts, rejects=tuple(rejects), memory=memory)
 
 
-_OUTCOMES = {
-    "refused": "refused",
-    "conflict": "refused",
-    "echo": "unchanged",
-    "duplicate": "duplicate",
-    "dropped": "dropped",
-}
+def _outcome(result: Result) -> str:
+    """The count that a draft that made no event goes to: an echo is dropped with its reason, so that it is seen."""
+    if isinstance(result, Accepted) or result.kind == "duplicate":
+        return "duplicate"
+    return f"dropped:{result.reason}" if result.kind in ("dropped", "echo") else "refused"
 
 
 def _was(record: str) -> tuple[str, ...]:

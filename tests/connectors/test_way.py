@@ -199,6 +199,8 @@ async def test_what_the_hub_told_webrsa_comes_back_as_an_echo(way: Way):
     await way.hub()
     after = await way.sql("select record, emitter from event order by no offset :n", n=before[0].n)
     assert [(r.record, r.emitter) for r in after] == [("ContactChanged", CAF)]
+    counted = await way.sql("select sum((report -> 'dropped' ->> 'said_by_the_hub')::int) as n from batch")
+    assert counted[0].n == 1
 
 
 async def test_same_exports_again_change_nothing(way: Way):
