@@ -211,6 +211,17 @@ def test_a_new_address_in_an_open_period_is_told() -> None:
     assert story.payers.drafts[0].subject.address.insee_code == "76351"
 
 
+def test_the_day_of_a_move_is_the_facts_own_and_a_correction_under_it_is_of_dtref() -> None:
+    story = Story()
+    story.monthly()
+    story.daily(address=("7", "DU PORT", "76351", "76600", "LE HAVRE"), moved_on=date(2026, 3, 2))
+    assert "2026-03-02" in story.payers.drafts[0].key
+    assert story.payers.drafts[0].fields["modified_at"].date() == date(2026, 3, 2)
+    story.monthly(MARCH, address=("7 BIS", "DU PORT", "76351", "76600", "LE HAVRE"))
+    assert "2026-03-31" in story.payers.drafts[0].key
+    assert story.payers.drafts[0].fields["modified_at"] is None
+
+
 def test_an_address_that_a_file_leaves_out_is_not_forgotten() -> None:
     story = Story()
     story.monthly()
@@ -321,6 +332,24 @@ def test_a_resend_of_the_baseline_is_read_as_the_baseline() -> None:
     assert report.outcomes["stock"] == 1
     assert report.payers[0]["baseline"] is True
     assert "resend" in {warning.code for warning in report.warnings}
+
+
+def test_a_resend_has_the_period_of_the_file_that_it_repeats() -> None:
+    story = Story(state="0")
+    story.monthly()
+    story.monthly(MARCH)
+    told = story.monthly(MARCH, "R", state="2", events=[("ENTDED", date(2026, 3, 1))])
+    assert told == [("NewRsaEntrant", ["FG", "DIFF"])]
+    assert story.report.payers[0]["previous_dtref"] == "2026-02-28"
+
+
+def test_a_household_twice_in_a_file_is_a_duplicate_and_one_that_differs_is_what_came_later() -> None:
+    story = Story(entered="1", copies=2)
+    assert story.monthly() == [("NewRsaEntrant", ["TOP"])]
+    assert (story.report.adults, story.report.dropped) == (1, {"duplicate": 1})
+    later = replace(story.family, state="4", reasons=[("06", MARCH)], copies=1)
+    report = story.payers.read(written([story.family, later], "M", MARCH)[0])
+    assert (report.adults, report.events) == (1, {"RsaEntitlementChanged": 1})
 
 
 def test_a_resend_of_a_daily_is_known_by_its_name_or_its_dtref() -> None:

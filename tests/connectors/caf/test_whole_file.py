@@ -103,6 +103,12 @@ def test_utf8_under_a_windows_label_is_read_as_utf8_and_reported() -> None:
     assert payers.drafts[0].subject.name == "BŒUF-ÉVRARD"
 
 
+def test_a_byte_order_mark_decides_where_no_household_has_an_accent() -> None:
+    data = PLAIN.decode("cp1252").replace("Â", "A").encode("utf-8", "replace")
+    plain = b"\xef\xbb\xbf" + data.decode().encode("ascii", "ignore")
+    assert warned(plain) == {"encoding_mislabelled"}
+
+
 def test_one_spoiled_byte_in_a_mislabelled_file_costs_one_household() -> None:
     families = [POPULATION.family("", POPULATION.person(entered="1", name="NOËL")) for _ in range(3)]
     data = written(families, paper=Paper("utf-8", "windows-1252"))[0]
