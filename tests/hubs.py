@@ -158,7 +158,8 @@ class World:
             await run(connection, "set local session_replication_role = replica")
             await rows(
                 connection,
-                "update delivery set lease_until = clock_timestamp() - interval '1 s' where state = 'sending' returning 1",
+                "with d as (update delivery set lease_until = clock_timestamp() - interval '1 s' where marked_by is not null returning 1) "
+                "update file set lease_until = clock_timestamp() - interval '1 s' where state <> 'settled' returning 1",
             )
 
     def last_claimed(self, delivery: int, attempt: int) -> Claimed:

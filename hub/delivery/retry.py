@@ -67,7 +67,7 @@ def settlement(
 ) -> Settlement:
     """Decide. A look-up's answer is an outcome too: applied = delivered, not there = the mark goes and it is tried again."""
     if isinstance(outcome, Lookup):
-        return _after_look_up(at, outcome, random)
+        return _after_look_up(at, outcome, manifest, random)
     own_mark = at.marked_by == at.attempt
     match outcome.kind:
         case "delivered":
@@ -134,11 +134,16 @@ def _unknown(at: Standing, outcome: Outcome, manifest: Outbound, random: Callabl
     return again
 
 
-def _after_look_up(at: Standing, found: Lookup, random: Callable[[], float]) -> Settlement:
+def _after_look_up(
+    at: Standing, found: Lookup, manifest: Outbound, random: Callable[[], float]
+) -> Settlement:
     match found.found:
         case "applied":
             return Settlement("delivered", code=found.code, tries=at.tries, unmark=True, ack=found.ack)
         case "not_there":
             return Settlement("waiting", "retry", found.code, 0.0, at.tries, unmark=True)
+        case _ if found.code in manifest.code_actions:
+            # the partner shows something else in its place: asking again will not tell more
+            return Settlement("human", manifest.code_actions[found.code], found.code, tries=at.tries)
         case _:
             return _again(at, Outcome("retry", found.code), random, unmark=False)

@@ -106,8 +106,8 @@ async def _route(connection: AsyncConnection, desk: Desk, events: Sequence[Any],
         await run(
             connection,
             """
-            insert into delivery (no, partner, person, record, matter, initial, state, reason, due)
-            select u.no, u.partner, u.person, u.record, u.matter, u.state, u.state, u.reason,
+            insert into delivery (no, partner, person, record, matter, initial, state, reason, created_at, due)
+            select u.no, u.partner, u.person, u.record, u.matter, u.state, u.state, u.reason, (select hub_now()),
                    case when u.state = 'waiting' and u.reason <> 'file' then (select hub_now()) end
             from unnest(cast(:nos as bigint[]), cast(:partners as text[]), cast(:persons as uuid[]), cast(:records as text[]),
                         cast(:matters as text[]), cast(:states as text[]), cast(:reasons as text[]))
