@@ -187,7 +187,6 @@ async def _preview(asked: Asked) -> ImportReport:
 
 def _running() -> App | None:
     """The hub of HUB_HOME, when its database runs and it has state; nothing is started, made or migrated."""
-    from hub.app import App
     from hub.dev.embedded import parts
     from hub.settings import Settings
 
@@ -199,6 +198,8 @@ def _running() -> App | None:
     if found is None or not (settings.home / "master.key").exists():
         say("no database of this hub runs here: compared with nothing, read by the default rules")
         return None
+    from hub.app import App
+
     return App(found.settings(settings))
 
 

@@ -77,8 +77,11 @@ class Group:
     def text(self, name: str) -> str | None:
         """A field without surrounding blanks, None when absent or empty. Raises Bad: repeated with another value,
         not a leaf, too long."""
+        found = self._children.get(name)
+        if found is None:
+            return None
         value = None
-        for element in self._children.get(name, ()):
+        for element in found:
             text = element.text
             if len(element):
                 raise Bad("invalid_field", name, "this field has parts of its own")
