@@ -200,7 +200,8 @@ def _untouchable(row: Any, now: datetime) -> str | None:
 async def _write(
     connection: AsyncConnection, steps: Sequence[_Step], before: dict[int, Any], who: str, said: str | None
 ) -> None:
-    """The new states, the log, the lanes. `wake` gives the head its due, never before the lease of a kept mark."""
+    """The new states, the log, the lanes. `wake` gives the head its due, never before the lease of a kept mark; without
+    a mark nothing may be under way, so the lease goes and the head is due at once."""
     if not steps:
         return
     await run(
@@ -210,7 +211,8 @@ async def _write(
             due = null, tries = case when u.state = 'waiting' then 0 else d.tries end,
             settled_at = (select hub_now()),
             marked_by = case when u.unmark then null else d.marked_by end,
-            marked_at = case when u.unmark then null else d.marked_at end
+            marked_at = case when u.unmark then null else d.marked_at end,
+            lease_until = case when u.unmark or d.marked_by is null then null else d.lease_until end
         from unnest(cast(:ids as bigint[]), cast(:states as text[]), cast(:reasons as text[]), cast(:unmarks as bool[]))
              as u(id, state, reason, unmark)
         where d.id = u.id

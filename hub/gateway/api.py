@@ -59,11 +59,11 @@ def routes(parts: Parts, now: Callable[[], datetime] = lambda: datetime.now(UTC)
         return JSONResponse([_item(answer) for answer in answers], 202)
 
     @router.get("/events/{id}", openapi_extra=READ)
-    async def read(id: str, request: Request) -> Response:
+    async def read(request: Request) -> Response:
         """An event of one's own: which of the addressees that it named got it, refused it, or has not got it yet."""
         partner = await authenticate(parts, request)
         try:
-            found = await receipt(parts.database, UUID(id), partner)
+            found = await receipt(parts.database, UUID(request.path_params["id"]), partner)
         except ValueError:
             found = None
         if found is None:

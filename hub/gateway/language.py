@@ -59,11 +59,15 @@ class Formats:
 
     def time(self, value: datetime) -> str:
         """A moment in Europe/Paris, with zone."""
-        return dates.format_datetime(value, "d MMM y, HH:mm:ss z", tzinfo=PARIS, locale=self._locale)
+        return self._zoned(value, "d MMM y, HH:mm:ss")
 
     def minute(self, value: datetime) -> str:
         """A moment to the minute, in Europe/Paris, with zone."""
-        return dates.format_datetime(value, "d MMM, HH:mm z", tzinfo=PARIS, locale=self._locale)
+        return self._zoned(value, "d MMM, HH:mm")
+
+    def _zoned(self, value: datetime, pattern: str) -> str:
+        written = dates.format_datetime(value, pattern, tzinfo=PARIS, locale=self._locale)
+        return f"{written} {value.astimezone(PARIS):%Z}"
 
     def age(self, seconds: int) -> str:
         """How long, in its largest unit."""

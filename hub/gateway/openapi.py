@@ -96,6 +96,9 @@ PUBLISH: dict[str, Any] = {
 
 READ: dict[str, Any] = {
     "security": [{"key": []}],
+    "parameters": [
+        {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "format": "uuid"}}
+    ],
     "responses": {
         "200": _json("application/json", {"$ref": "#/components/schemas/Receipt"}, "One's own event."),
         "401": _REFUSED["401"],

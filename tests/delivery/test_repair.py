@@ -142,9 +142,6 @@ async def test_with_a_look_up_it_is_asked_for_first(database):
     await world.accept("caf", [entrant(1)])
     world.partner("cd").programme.append("lost")
     await world.pump()
-    await world.sql(
-        "update delivery set state = 'human', reason = 'retries_exhausted', due = null, lease_until = lease_until where false returning 1"
-    )
     await world.skip(10)
     one = (await world.sql("select id from delivery"))[0].id
     from hub.store.database import run, transaction
@@ -264,7 +261,7 @@ async def by_file(database, tmp_path, monkeypatch) -> World:
     world = await make_world(database, cd=connector)
     desk = world.app.desk.partner(world.ids["cd"])
     monkeypatch.setitem(desk.settings, "folder", str(tmp_path))
-    await world.accept("caf", [entrant(1), moved(1, 1)])
+    await world.accept("caf", [moved(1, 1), moved(1, 2)])
     await world.route()
     return world
 
