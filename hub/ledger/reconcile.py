@@ -90,13 +90,14 @@ async def reconcile(
 
 
 async def _intake(connection: AsyncConnection, result: Reconciliation) -> None:
-    """(a) items known beforehand = accepted + duplicate + unchanged + rejected + dropped + refused, per batch."""
+    """(a) items known beforehand = accepted + duplicate + unchanged + rejected + dropped + refused, per batch. What the
+    hub says itself with an item (IdentityLinked) is none of the sender's."""
     for row in await rows(
         connection,
         """
         select b.id, b.known, coalesce(sum(v.value::int) filter (where v.key <> 'events'), 0) as counted,
                coalesce(max(v.value::int) filter (where v.key = 'events'), 0) as said,
-               (select count(*) from event e where e.batch = b.id) as events
+               (select count(*) from event e where e.batch = b.id and e.emitter <> 'hub') as events
         from batch b left join jsonb_each_text(b.counts) v on true
         where b.state = 'complete' group by b.id order by b.id
         """,

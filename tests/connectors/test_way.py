@@ -23,6 +23,7 @@ from hub.delivery.routing import route_records
 from hub.delivery.send import Sender
 from hub.intake.inbound import Inbox
 from hub.intake.results import Accepted, Incoming
+from hub.ledger.reconcile import reconcile
 from hub.log.scan import Seen
 from hub.rights.configuration import Partners
 from hub.rights.files import load_partners, load_territory
@@ -63,7 +64,9 @@ class Way:
         await self.inbox.step()
         for _ in range(2):
             await self._route()
-            while await self.sender.step() or await self.sql("select 1 from delivery where state = 'sending'"):
+            while await self.sender.step() or await self.sql(
+                "select 1 from delivery where state = 'sending'"
+            ):
                 await asyncio.sleep(0.02)
             await move_clock(self.app.database, 900)
 
@@ -177,6 +180,9 @@ async def test_entrants_come_all_the_way_and_the_answers_come_back(way: Way):
     deliveries = await way.deliveries()
     assert returned == ["true"] * len(people), deliveries
     assert not [key for key in deliveries if key[2] in ("human", "refused", "sending")], deliveries
+    assert await way.sql("select 1 from event where record = 'IdentityLinked' and batch is not null")
+    proof = await reconcile(way.app.database)
+    assert proof.unaccounted == 0, proof.findings
 
 
 async def test_what_the_hub_told_webrsa_comes_back_as_an_echo(way: Way):
