@@ -161,11 +161,12 @@ async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> l
             order by c.due limit may.n
         ) d
         cross join lateral (
-            select (select l.id from delivery l where l.person = d.person and l.partner = d.partner and l.state in ('waiting', 'human')
-                    order by (l.marked_by is not null) desc, l.no, l.replay limit 1) as id
+            select l.id, l.state from delivery l
+            where l.person = d.person and l.partner = d.partner and l.state in ('waiting', 'sending', 'human')
+            order by l.state = 'sending' desc, (l.marked_by is not null) desc, l.no, l.replay limit 1
         ) h
         where (select 1 from event_way w where w.person = d.person and w.routed_at is null and w.no < d.no limit 1) is null
-          and (select 1 from delivery s where s.person = d.person and s.partner is not distinct from d.partner and s.state = 'sending' limit 1) is null
+          and h.state <> 'sending'
         order by d.no, d.replay
         for update of d
         """,
