@@ -15,7 +15,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from hub.gateway.auth import authenticate
+from hub.gateway.auth import Doorkeeper
 from hub.gateway.drafts import FLOW, Publish, Sender, read_event
 from hub.gateway.group import Busy, Collector, about_database
 from hub.gateway.openapi import PUBLISH, READ
@@ -37,12 +37,13 @@ BATCH = "application/cloudevents-batch+json"
 def routes(parts: Parts, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> APIRouter:
     """The router of `/v1`. `now` is an aware clock (the time of events that do not say theirs)."""
     router = APIRouter(prefix="/v1")
+    door = Doorkeeper(parts)
     collector = Collector(lambda partner, items: parts.acceptor.accept(partner, FLOW, items))
 
     @router.post("/events", status_code=202, openapi_extra=PUBLISH)
     async def publish(request: Request) -> Response:
         """Publish one event, or a batch of which each item succeeds or is refused alone."""
-        partner = await authenticate(parts, request)
+        partner = await door.partner(request)
         batch = _media_type(request)
         document = await _document(request)
         sender = await _sender(parts, partner)
@@ -61,7 +62,7 @@ def routes(parts: Parts, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     @router.get("/events/{id}", openapi_extra=READ)
     async def read(request: Request) -> Response:
         """An event of one's own: which of the addressees that it named got it, refused it, or has not got it yet."""
-        partner = await authenticate(parts, request)
+        partner = await door.partner(request)
         try:
             found = await receipt(parts.database, UUID(request.path_params["id"]), partner)
         except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from dataclasses import dataclass
@@ -80,20 +81,26 @@ async def revoke_keys(database: AsyncEngine, partner: str, id: str | None = None
         ]
 
 
-async def authenticate(parts: Parts, request: Request) -> str:
-    """The partner whose key came with the request. Raises Problem (401); keys never stand in a URL."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    partner = None
-    if scheme.lower() == "bearer" and key.startswith(PREFIX):
-        async with transaction(parts.database) as connection:
-            partner = await scalar(
-                connection,
-                "select partner from api_key where hash = :hash and revoked_at is null",
-                hash=_hash(key.strip()),
-            )
-    if partner is None:
-        raise Problem("unauthenticated", headers={"WWW-Authenticate": 'Bearer realm="spie-hub"'})
-    return partner
+class Doorkeeper:
+    """Looks keys up. A few at a time: a burst of requests must not take all connections from those that accept."""
+
+    def __init__(self, parts: Parts, at_once: int = 4) -> None:
+        self._parts, self._few = parts, asyncio.Semaphore(at_once)
+
+    async def partner(self, request: Request) -> str:
+        """The partner whose key came with the request. Raises Problem (401); keys never stand in a URL."""
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        partner = None
+        if scheme.lower() == "bearer" and key.startswith(PREFIX):
+            async with self._few, transaction(self._parts.database) as connection:
+                partner = await scalar(
+                    connection,
+                    "select partner from api_key where hash = :hash and revoked_at is null",
+                    hash=_hash(key.strip()),
+                )
+        if partner is None:
+            raise Problem("unauthenticated", headers={"WWW-Authenticate": 'Bearer realm="spie-hub"'})
+        return partner
 
 
 def _hash(key: str) -> bytes:

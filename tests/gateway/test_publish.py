@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from hub.gateway import api
 from hub.gateway.group import Collector
 from hub.intake.results import NotTaken
 from hub.store.database import NoRoom
@@ -184,6 +187,15 @@ async def test_the_time_of_an_event_is_never_later_than_its_arrival(database):
         assert found[1].occurred_at.year == 2999
 
 
+async def test_the_example_of_the_readme_is_accepted(database):
+    readme = (Path(api.__file__).parent / "README.md").read_text(encoding="utf-8")
+    example = json.loads(readme.split("-d '", 1)[1].split("'", 1)[0])
+    async with doors(database) as hub:
+        answer = await hub.publish("cd", example)
+        assert answer.status_code == 202, answer.text
+        assert answer.json().keys() == {"id", "sequence", "accepted_at", "references"}
+
+
 # ------------------------------------------------------------------ batches
 async def test_each_item_of_a_batch_is_taken_or_refused_alone(database):
     async with doors(database) as hub:
@@ -348,7 +360,6 @@ async def _status(hub: Doors, partner: str, event: str) -> dict[str, str]:
 def test_every_refusal_of_accept_has_a_status_and_a_sentence():
     """Reasons are words in code; a new one must be given to senders in words too."""
     import re
-    from pathlib import Path
 
     import hub
     from hub.gateway.problems import Problem, codes
