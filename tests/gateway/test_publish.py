@@ -10,7 +10,6 @@ import pytest
 
 from hub.gateway import api
 from hub.gateway.group import Collector
-from hub.intake.results import NotTaken
 from hub.store.database import NoRoom
 from tests.gateway.doors import Doors, decision, doors, event, person, request
 
@@ -375,4 +374,3 @@ def test_every_refusal_of_accept_has_a_status_and_a_sentence():
     assert {"not_invented", "unknown_reference", "measure_type_is_sensitive", "said_by_the_hub"} <= reasons
     for reason in reasons:
         assert Problem(reason).code in codes(), reason
-    assert isinstance(NotTaken("refused", "x"), NotTaken)
