@@ -9,6 +9,7 @@ import typer
 from hub.cli import (
     connector,
     delivery,
+    demo,
     event,
     finding,
     import_,
@@ -38,6 +39,7 @@ app.command("up")(parts.up)
 app.command("down")(parts.down)
 app.command("doctor")(parts.doctor)
 app.command("run")(run.run)
+app.command("demo")(demo.demo)
 app.command("import")(import_.import_)
 app.command("why")(why.why)
 app.command("reconcile")(reconcile.reconcile)

@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,10 +33,12 @@ def spawn(
     record: Callable[[Process], None],
     user: int | None = None,
     cwd: Path | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> Process:
     """Start `command` in the background, in a session of its own, its output appended to `log`.
 
-    `record` is called with the pid before the command runs; `user` is the uid to run as (only when root)."""
+    `record` is called with the pid before the command runs; `user` is the uid to run as (only when root), `more` what
+    its environment has besides `environment()`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         launcher = subprocess.Popen(
@@ -46,7 +48,7 @@ def spawn(
             stderr=output,
             start_new_session=True,
             cwd=cwd or "/",
-            env=environment(),
+            env=environment() | dict(more or {}),
             **as_user(user),
         )
     with launcher:
