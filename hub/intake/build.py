@@ -131,8 +131,10 @@ class Builder:
             profile = new_profile(draft.subject, draft.observed_at)
         else:
             profile = update(person.profile, draft.subject, record, draft.observed_at).profile
-        measure = str(draft.fields.get("measure_id")) if record != "MeasureRequested" else ""
-        request = self.requests.get(measure)
+        request = self.requests.get(str(draft.fields.get("measure_id")))
+        if record == "MeasureRequested":
+            self._own_measure(request, person)
+            request = None
         fields = self._filled(draft, schema, state, request)
         facts = self._facts(draft, fields, state, profile, request)
         self._may_emit(draft, fields, facts)
@@ -186,6 +188,15 @@ class Builder:
             state, draft.record, fields, self.partner, self.configuration, self.today, area, request,
             draft.addressee, sensitive,
         )  # fmt: skip
+
+    def _own_measure(self, earlier: Request | None, person: Person) -> None:
+        """A measure id stands for one request: of this sender, about this person."""
+        if earlier is not None and (earlier.emitter != self.partner or earlier.person != person.id):
+            raise Refusal(
+                "measure_id_in_use",
+                "measure_id",
+                "this measure id is another request's; give it one of its own",
+            )
 
     def _may_emit(self, draft: Draft, fields: Mapping[str, Any], facts: Facts) -> None:
         refusal = may_emit(self.partner, draft.record, facts, self.configuration)

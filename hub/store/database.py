@@ -32,12 +32,13 @@ class NoRoom(Exception):
     """The database has no room (class 53): nothing was kept, the sender must try again later (507)."""
 
 
-def engine(url: str, pool: int = 10, **server_settings: str) -> AsyncEngine:
+def engine(url: str, pool: int = 20, **server_settings: str) -> AsyncEngine:
     """An asyncpg engine for `url` (``postgresql+asyncpg://…``)."""
     made = create_async_engine(
         url,
         pool_size=pool,
-        max_overflow=pool,
+        max_overflow=0,
+        hide_parameters=True,
         pool_pre_ping=False,
         json_serializer=lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
         connect_args={"server_settings": SERVER_SETTINGS | server_settings, "timeout": 10},

@@ -132,3 +132,13 @@ async def test_names_and_numbers_are_nowhere_in_clear(database):
         text = " ".join(r[0] or "" for r in await world.sql(f'select t::text from "{name}" t'))
         for canary in ("INVENTE1", "Personne1", "1850499999001", "494e56454e544531"):
             assert canary not in text, name
+
+
+async def test_a_measure_id_is_one_requests_for_ever(database):
+    world = await make_world(database)
+    await world.accept("caf", [entrant(1), entrant(2)])
+    await world.accept("cd", [request(1, "s1", world, measure=7)])
+    other = (
+        await world.accept("cd", [replace(request(2, "s1", world, measure=7), key=("MeasureRequested", "x"))])
+    )[0]
+    assert (other.reason, other.field) == ("measure_id_in_use", "measure_id")
