@@ -94,11 +94,9 @@ class Screen:
 
 def _column(cell: Mapping[str, int], state: str) -> Text:
     """The cell of one state: a number, with the reasons beside it where there are any. What is being sent waits."""
-    of = {name: n for name, n in sorted(cell.items()) if _state(name) == state}
-    said = ", ".join(f"{n} {name.partition('(')[2].rstrip(')')}".strip() for name, n in of.items())
-    return Text(said, style=_COLOURS[state])
-
-
-def _state(name: str) -> str:
-    state = name.partition("(")[0]
-    return "waiting" if state == "sending" else state
+    said = []
+    for name, n in sorted(cell.items()):
+        of, _, reason = name.rstrip(")").partition("(")
+        if of == state or (of, state) == ("sending", "waiting"):
+            said.append(f"{n} {'being sent' if of == 'sending' else reason}".strip())
+    return Text(", ".join(said), style=_COLOURS[state])
