@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from hub.dev.demo.place import near
 from hub.dev.demo.screen import Screen
 from hub.dev.demo.story import Story
 from hub.dev.demo.watch import Seen
@@ -59,8 +58,8 @@ async def _tries(database: AsyncEngine, home: Path) -> list[str]:
     if any(row.state == "human" for row in found):
         commands.append("delivery list --state human")
     script = Path(sys.executable).with_name("hub")
-    hub = _near(script) if script.exists() else "hub"
-    return [f"HUB_HOME={_near(home)} {hub} {command}" for command in commands]
+    hub = near(script) if script.exists() else "hub"
+    return [f"HUB_HOME={near(home)} {hub} {command}" for command in commands]
 
 
 def tell(screen: Screen, result: Result) -> None:
@@ -113,8 +112,3 @@ def as_json(result: Result, home: Path) -> dict[str, Any]:
         "reconciliation": result.proof.model_dump(mode="json"),
         "try": result.tries,
     }
-
-
-def _near(path: Path) -> str:
-    near = os.path.relpath(path)
-    return shlex.quote(str(path) if near.startswith("..") else near)

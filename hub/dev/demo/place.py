@@ -6,6 +6,8 @@ A demo that was killed leaves its record behind; the next one in the same folder
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import sys
 import time
@@ -144,3 +146,9 @@ def _write(home: Path, running: Mapping[str, Process]) -> None:
     record = {name: asdict(process) for name, process in running.items()}
     fresh.write_text(json.dumps(record, indent=1), encoding="utf-8")
     fresh.replace(home / MARK)
+
+
+def near(path: Path) -> str:
+    """The path as a person would type it from here."""
+    relative = os.path.relpath(path)
+    return shlex.quote(str(path) if relative.startswith("..") else relative)

@@ -11,7 +11,7 @@ from types import FrameType
 from rich.console import Console
 
 from hub.dev.demo.ending import Result, result, tell
-from hub.dev.demo.place import Place, place
+from hub.dev.demo.place import Place, near, place
 from hub.dev.demo.screen import WIDTH
 from hub.dev.demo.story import Story
 
@@ -25,7 +25,7 @@ def main(home: Path, people: int, *, once: bool, quiet: bool) -> Result:
     if not console.is_terminal:
         console.width = WIDTH
     console.print("Invented data only: nobody in it exists, and the hub refuses people who are not invented.")
-    console.print(f"starting PostgreSQL and Kafka in {home}")
+    console.print(f"starting PostgreSQL and Kafka in {near(home)}")
     with place(home) as made:
         return asyncio.run(_play(made, people, console, once, quiet))
 

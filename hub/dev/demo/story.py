@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from hub.app import ROOT, App
 from hub.dev.demo import partners
 from hub.dev.demo.people import Months
-from hub.dev.demo.place import DemoFailed, Place
+from hub.dev.demo.place import DemoFailed, Place, near
 from hub.dev.demo.screen import Screen
 from hub.dev.demo.watch import Watch
 from hub.dev.embedded import processes
@@ -38,7 +38,7 @@ STRUCTURES = ("2", "3", "5", "12", "15")
 MISSION_LOCALE = "5"
 #: France Travail knows so many people at the first search, the others at the second.
 KNOWN_AT_ONCE = "0.85"
-PLACES = "3"
+
 LOOK_EVERY = 0.5
 DAY_EVERY = 15.0
 NEXT_DAY = 30 * 3600
@@ -75,7 +75,7 @@ class Story:
             {"HUB_HOME": str(self.place.home), "HUB_INBOUND_EVERY": "1"},
         )
         self.url = await asyncio.to_thread(self.place.answer, "hub", self.place.home / "gateway.url")
-        self.screen.say(f"hub: running ({log}); page: {self.url}/")
+        self.screen.say(f"hub: running ({near(log)}); page: {self.url}/")
         base = self.place.home / "twins"
         folders = (
             base / "departement" / "depot", base / "departement" / "exports", base / "mission_locale" / "depot", base / "caf" / "drop",
@@ -88,7 +88,7 @@ class Story:
         arguments = {
             "departement": ["--share=0.6", *self._tables()],
             "france_travail": [f"--auto={KNOWN_AT_ONCE}"],
-            "structure": [f"--places={PLACES}"],
+            "structure": [f"--places={self.months.people // 12}"],
             "caf": ["--drop", drop, "--population=8", "--numorg=762", start],
         }
         for name in TWINS:
