@@ -20,7 +20,9 @@ def main(home: Path, people: int, *, once: bool, quiet: bool) -> Result:
     """Play it; without `once` the hub then goes on until Ctrl-C. `quiet`: everything is said on stderr.
 
     Raises NotADemo, DemoFailed, InUse, PartFailed. Everything that was started has ended when this returns."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also when a shell started us in the background
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_ctrl_c)
     console = Console(stderr=quiet, highlight=False)
     if not console.is_terminal:
         console.width = WIDTH
@@ -48,5 +50,6 @@ async def _play(made: Place, people: int, console: Console, once: bool, quiet: b
         await story.close()
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """asyncio ends its main task on SIGINT; the other wishes to end are the same one."""
+    signal.raise_signal(signal.SIGINT)
