@@ -62,7 +62,9 @@ async def test_months_of_files_are_imported_as_they_were_meant_and_as_the_dry_ru
         assert told(preview) == told(report)
         assert preview.dropped == report.dropped
         events.update(report.events)
-    found = await world.sql("select record, count(*) as n from event where record <> 'IdentityLinked' group by record")
+    found = await world.sql(
+        "select record, count(*) as n from event where record <> 'IdentityLinked' group by record"
+    )
     assert {row.record: row.n for row in found} == dict(events)
 
 
