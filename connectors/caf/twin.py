@@ -284,7 +284,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=CafTwin.honest)
     parser.add_argument("--drop", type=Path, required=True, help="folder where its files land")
     parser.add_argument("--population", type=int, default=20, help="households at the beginning")
-    parser.add_argument("--start", type=date.fromisoformat, default=date(2026, 2, 28), help="first month's end")
+    parser.add_argument("--start", type=date.fromisoformat, default=date(2026, 2, 28), help="month 1 ends")
     parser.add_argument("--numorg", default="761", help="NUMORG of this CAF")
     return parser
 
