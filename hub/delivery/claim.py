@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -23,8 +24,7 @@ from hub.sdk.outbound import Message, Nothing, Recipient
 from hub.store.database import rows, run, scalar, transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """An item that is now sending. `deadline` is a reading of the monotonic clock, in seconds; `marked` is true when an
     earlier attempt may have reached the partner."""
 
@@ -179,17 +179,20 @@ async def _take(
     connection: AsyncConnection, desk: Desk, heads: Sequence[Any], now: datetime, monotonic: float
 ) -> Taken:
     events = await load_events(connection, {r.no for r in heads})
-    people = await desk.people(connection, {r.person for r in heads}, {e.person for e in events.values()})
+    terms = {p: _terms(desk, p, now, monotonic) for p in {r.partner for r in heads}}
+    kinds = frozenset().union(*(its.partner.opens for its in terms.values()))
+    people = await desk.people(
+        connection, {r.person for r in heads}, {e.person for e in events.values()}, kinds
+    )
     kept = await _stored_messages(connection, [r.id for r in heads if r.marked_by is not None])
     sends, closes = _Sends([], [], []), []
     for row in heads:
-        partner = desk.partner(row.partner)
-        outcome = prepare(desk, partner, row, events[row.no], people, kept.get(row.id), now)
+        its, event = terms[row.partner], events[row.no]
+        outcome = prepare(desk, its.partner, row, event, people, kept.get(row.id), now)
         if isinstance(outcome, Closes):
             closes.append(outcome)
-            continue
-        message, recipient, composed = outcome
-        _add(sends, row, partner, events[row.no], message, recipient, composed, now, monotonic, desk)
+        else:
+            _add(sends, row, event, its, now, *outcome)
     await _write_sends(connection, sends)
     await write_closes(connection, closes)
     composed = [(c.row.partner, c.reason == "poison") for c in closes] + [
@@ -233,39 +236,53 @@ def prepare(
     return composed.message, recipient, composed
 
 
+class _Terms(NamedTuple):
+    """What all items of one partner in one claim share. `ends` is a reading of the monotonic clock."""
+
+    partner: PartnerDesk
+    deadline: datetime
+    lease: datetime
+    configuration: int
+    version: int
+    ends: float
+
+
+def _terms(desk: Desk, name: str, now: datetime, monotonic: float) -> _Terms:
+    partner = desk.partner(name)
+    out = partner.outbound
+    deadline = now + timedelta(seconds=out.deadline)
+    return _Terms(
+        partner,
+        deadline,
+        deadline + timedelta(seconds=out.settles_within),
+        desk.version(partner.territory),
+        partner.connector.manifest.version,
+        monotonic + out.deadline,
+    )
+
+
 def _add(
     sends: _Sends,
     row: Any,
-    partner: PartnerDesk,
     event: SealedEvent,
+    its: _Terms,
+    now: datetime,
     message: Message,
     recipient: Recipient,
     composed: Composed | None,
-    now: datetime,
-    monotonic: float,
-    desk: Desk,
 ) -> None:
-    out = partner.outbound
-    deadline = now + timedelta(seconds=out.deadline)
-    lease = deadline + timedelta(seconds=out.settles_within)
-    sends.rows.append(
-        (
-            row.id,
-            composed.hash if composed else row.message_hash,
-            deadline,
-            lease,
-            desk.version(partner.territory),
-            partner.connector.manifest.version,
-        )
-    )
-    if composed:
-        sends.messages.append((row.id, composed))
-    attempt = row.attempt + 1
+    delivery, marked_by, attempt = row.id, row.marked_by, row.attempt + 1
+    if composed is None:
+        digest, echo = row.message_hash, None
+    else:
+        digest, echo = composed.hash, composed.echo
+        sends.messages.append((delivery, composed))
+    sends.rows.append((delivery, digest, its.deadline, its.lease, its.configuration, its.version))
     sends.claimed.append(
         Claimed(
-            row.id, row.no, event.id, row.replay, row.partner, row.person, row.record, row.matter, attempt, row.tries,
-            row.marked_by is not None, row.marked_by or attempt, row.marked_at or now, now, row.created_at,
-            monotonic + out.deadline, message, recipient, composed.echo if composed else None,
+            delivery, row.no, event.id, row.replay, row.partner, row.person, row.record, row.matter, attempt, row.tries,
+            marked_by is not None, marked_by or attempt, row.marked_at or now, now, row.created_at, its.ends, message,
+            recipient, echo,
         )
     )  # fmt: skip
 
@@ -306,9 +323,14 @@ async def write_messages(connection: AsyncConnection, messages: Sequence[tuple[i
             "fields = excluded.fields, echo = excluded.echo, composed_at = clock_timestamp()",
             ids=[delivery for delivery, _ in messages],
             sealed=[composed.sealed for _, composed in messages],
-            fields=[" ".join(sorted(composed.fields)) for _, composed in messages],
+            fields=[_spelled(composed.fields) for _, composed in messages],
             echoes=[composed.echo for _, composed in messages],
         )
+
+
+@lru_cache(maxsize=4096)
+def _spelled(fields: frozenset[str]) -> str:
+    return " ".join(sorted(fields))
 
 
 async def write_closes(connection: AsyncConnection, closes: Sequence[Closes]) -> None:

@@ -6,15 +6,16 @@ No database and no network: the claim hands over what it read. `translate` may r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import zstandard
 
 from hub.log.codec import Codec, project
 from hub.people.keys import DataKeys, MasterKey
+from hub.rights.facts import Facts
 from hub.rights.told import echo_hash
 from hub.rights.view import View
 from hub.sdk.manifest import Connector
@@ -39,6 +40,16 @@ class SealedEvent:
     facts: Mapping[str, Any]
     _clear: dict[str, Any] | None = None
     _opened: dict[str, bytes | None] = field(default_factory=dict)
+    _facts: dict[Any, Facts] = field(default_factory=dict)
+
+    def facts_now(self, restricted: bool, objections: tuple[str, ...], erasing: bool) -> Facts:
+        """What accept stored for routing, with the person's flags of this moment."""
+        flags = (restricted, objections, erasing)
+        if flags not in self._facts:
+            self._facts[flags] = replace(
+                Facts.from_json(self.facts), restricted=restricted, objections=objections, erasing=erasing
+            )
+        return self._facts[flags]
 
     def clear(self, codec: Codec) -> dict[str, Any]:
         """The clear body; sealed blocks stay bytes."""
@@ -67,8 +78,7 @@ def event_view(event: SealedEvent, view: View, codec: Codec, keys: DataKeys) -> 
     return EventView(event.record, str(event.id), event.no, event.occurred_at, event.territory, fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+class Composed(NamedTuple):
     """A message with its stored form and hash. `hash` is keyed, so that the ledger holds no guessable digest."""
 
     message: Message
@@ -98,7 +108,9 @@ def compose(
         message,
         master.message_hash(encoded),
         keys.seal(event.person, _compress(encoded), f"message:{delivery}"),
-        view.fields | {f"released.{kind}" for kind in recipient.released},
+        view.fields | {f"released.{kind}" for kind in recipient.released}
+        if recipient.released
+        else view.fields,
         _echo(event, seen, connector, recipient.partner, master),
     )
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,7 +23,6 @@ from hub.log.codec import Codec
 from hub.people.keys import DataKeys, MasterKey
 from hub.people.store import load_keys
 from hub.rights.configuration import Configuration
-from hub.rights.route import Facts
 from hub.rights.settings import TUNABLE
 from hub.rights.view import View, Withheld, present_view
 from hub.sdk.manifest import Connector, Outbound
@@ -43,6 +43,12 @@ class PartnerDesk:
     outbound: Outbound | None
     settings: Mapping[str, Any]
     secrets: Mapping[str, str]
+
+    @cached_property
+    def opens(self) -> frozenset[str]:
+        """Kinds of identifiers that are opened for it: those released, and its own id of a person."""
+        manifest = self.connector.manifest
+        return frozenset(manifest.release) | ({manifest.their_id} if manifest.their_id else set())
 
     @property
     def unsure(self) -> bool:
@@ -74,6 +80,7 @@ class Desk:
         self._allow_http = allow_http
         self._configurations: dict[str, tuple[int, Configuration]] = {}
         self._partners: dict[str, PartnerDesk] = {}
+        self._numbers: dict[str, int] = {}
         self._locks: dict[str, int] = {}
         self._http: dict[str, HttpTransport] = {}
 
@@ -97,6 +104,7 @@ class Desk:
         self._configurations[territory] = (version, configuration)
         for partner in configuration.partners:
             connector = self.connectors[partner.connector]
+            self._numbers.setdefault(partner.id, len(self._numbers))
             settings = {
                 name: setting.default
                 for name, setting in connector.manifest.settings.items()
@@ -123,6 +131,10 @@ class Desk:
         """Raises KeyError for a partner that no configuration names."""
         return self._partners[partner]
 
+    def number(self, partner: str) -> int:
+        """A partner's place among all of this process, from 0; it never changes. Raises KeyError like `partner`."""
+        return self._numbers[partner]
+
     def all_partners(self) -> list[PartnerDesk]:
         """Every partner of every configured territory."""
         return list(self._partners.values())
@@ -142,10 +154,15 @@ class Desk:
 
     # ------------------------------------------------------------------ people and rights
     async def people(
-        self, connection: AsyncConnection, roots: Iterable[UUID], key_owners: Iterable[UUID]
+        self,
+        connection: AsyncConnection,
+        roots: Iterable[UUID],
+        key_owners: Iterable[UUID],
+        kinds: Iterable[str] | None = None,
     ) -> dict[UUID, PersonDesk]:
-        """Flags and identifiers of the roots; the data keys of `key_owners` and roots are taken into the cache."""
-        wanted = list(roots)
+        """Flags and identifiers of the roots (of these `kinds`, None = all); the data keys of `key_owners` and roots are
+        taken into the cache."""
+        wanted, sought = list(roots), None if kinds is None else sorted(kinds)
         found = {
             r.id: PersonDesk(r.id, r.protected, r.restricted, tuple(r.objections), r.erasing_at is not None)
             for r in await rows(
@@ -154,13 +171,15 @@ class Desk:
                 ids=wanted,
             )
         }
-        for r in await rows(
-            connection,
-            "select distinct on (person, kind) person, kind, sealed from identifier "
-            "where person = any(cast(:ids as uuid[])) order by person, kind, since desc",
-            ids=wanted,
-        ):
-            found[r.person].identifiers[r.kind] = r.sealed
+        if sought != []:
+            for r in await rows(
+                connection,
+                "select distinct on (person, kind) person, kind, sealed from identifier where person = any(cast(:ids as uuid[])) "
+                "and (cast(:kinds as text[]) is null or kind = any(cast(:kinds as text[]))) order by person, kind, since desc",
+                ids=wanted,
+                kinds=sought,
+            ):
+                found[r.person].identifiers[r.kind] = r.sealed
         await load_keys(connection, self.keys, [*wanted, *key_owners])
         return found
 
@@ -168,16 +187,13 @@ class Desk:
         self, partner: PartnerDesk, event: SealedEvent, person: PersonDesk, now: datetime
     ) -> View | Withheld:
         """The rights of this moment: the verdict, then the fields."""
-        on = now.astimezone(PARIS).date()
-        configuration = self.configuration(partner.territory)
-        facts = replace(
-            Facts.from_json(event.facts),
-            restricted=person.restricted,
-            objections=person.objections,
-            erasing=person.erasing,
-        )
         return present_view(
-            facts, configuration, partner.connector.manifest, partner.id, on, person.protected
+            event.facts_now(person.restricted, person.objections, person.erasing),
+            self.configuration(partner.territory),
+            partner.connector.manifest,
+            partner.id,
+            today(now),
+            person.protected,
         )
 
     def recipient(self, partner: PartnerDesk, root: UUID, person: PersonDesk) -> Recipient:
@@ -185,7 +201,7 @@ class Desk:
         manifest = partner.connector.manifest
         opened = {
             kind: self.keys.open(root, person.identifiers[kind], f"identifier:{kind}").decode()
-            for kind in {*manifest.release, *([manifest.their_id] if manifest.their_id else [])}
+            for kind in partner.opens
             if kind in person.identifiers
         }
         return Recipient(
@@ -231,6 +247,7 @@ def read_secret(reference: str) -> str:
     return Path(rest).read_text(encoding="utf-8").strip()
 
 
+@lru_cache(maxsize=256)
 def today(now: datetime) -> date:
     """The day in the territory's time (Europe/Paris)."""
     return now.astimezone(PARIS).date()

@@ -1,6 +1,7 @@
 """The sending role: wait for due work, claim, send under the kernel timer, settle. It is a process of its own.
 
-One claim or settle runs at a time in a process: both want the partners' locks, and a claim only tries them.
+Two hands share the partners, so that one composes while the other waits for the database. For one partner a process runs
+one claim or settle at a time: both want the partner's lock, and a claim only tries it.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ import asyncio
 import logging
 import random
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -28,6 +31,7 @@ log = logging.getLogger("hub.delivery")
 
 TICK = 0.2
 BATCH = 500
+HANDS = 2
 
 #: The partners with a due item or an expired lease: a loose scan over two small indexes, never a poll of each partner.
 _BUSY = """
@@ -51,6 +55,24 @@ class _Health:
     unavailable: deque[tuple[float, object]] = field(default_factory=deque)
     poison_row: int = 0
     recent: deque[bool] = field(default_factory=lambda: deque(maxlen=100))
+    poisoned: int = 0
+
+
+class _Bell:
+    """Wakes all workers; each has its own event, so that none takes another's call."""
+
+    def __init__(self) -> None:
+        self._events: list[asyncio.Event] = []
+
+    def hear(self) -> asyncio.Event:
+        """An event that each ring sets."""
+        self._events.append(asyncio.Event())
+        return self._events[-1]
+
+    def set(self) -> None:
+        """Ring."""
+        for event in self._events:
+            event.set()
 
 
 class Sender:
@@ -67,25 +89,38 @@ class Sender:
     ) -> None:
         self.database, self.desk, self.guard = database, desk, guard
         self.files, self.link, self.tick = files, link, tick
-        self.woken = asyncio.Event()
+        self.woken = _Bell()
         self.counts: Counter[str] = Counter()
         self._busy: Counter[str] = Counter()
-        self._ended: list[Ended] = []
+        self._ended: list[list[Ended]] = [[] for _ in range(HANDS)]
         self._tasks: set[asyncio.Task[None]] = set()
         self._health: dict[str, _Health] = defaultdict(_Health)
         self._stopping = False
 
     async def run(self) -> None:
         """Work until `stop`; a lost database connection is waited out, everything in flight lapses by its lease."""
+        async with asyncio.TaskGroup() as group:
+            for hand in range(HANDS):
+                group.create_task(self._work(partial(self._round, hand)))
+            if self.files is not None:
+                group.create_task(self._work(self.files.step))
+        await self._drain()
+
+    async def _work(self, job: Callable[[], Awaitable[bool]]) -> None:
+        woken = self.woken.hear()
         while not self._stopping:
+            woken.clear()
             try:
-                if not await self.step():
-                    self.woken.clear()
-                    await self._rest()
+                if not await job():
+                    await self._rest(woken)
             except (OSError, NoRoom, DBAPIError) as error:
                 log.warning("delivery waits for the database: %s", type(error).__name__)
                 await asyncio.sleep(1.0)
-        await self._drain()
+
+    async def _rest(self, woken: asyncio.Event) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.tick):
+                await woken.wait()
 
     def stop(self) -> None:
         """Begin a graceful stop: what has not begun to leave is settled as not started."""
@@ -93,21 +128,22 @@ class Sender:
         self.woken.set()
 
     async def step(self) -> bool:
-        """One round: settle what has ended, claim what is due, start sending. True when there was something to do."""
-        settled = await self._settle()
-        claimed = await self._claim()
+        """One round of each hand: settle what has ended, claim what is due, start sending. True when there was something
+        to do."""
+        worked = [await self._round(hand) for hand in range(HANDS)]
         if self.files is not None:
-            settled = await self.files.step() or settled
+            worked.append(await self.files.step())
+        return any(worked)
+
+    async def _round(self, hand: int) -> bool:
+        settled = await self._settle(hand)
+        claimed = await self._claim(hand)
         return bool(settled or claimed)
 
-    async def _rest(self) -> None:
-        try:
-            async with asyncio.timeout(self.tick):
-                await self.woken.wait()
-        except TimeoutError:
-            return
+    def _hand(self, partner: str) -> int:
+        return self.desk.number(partner) % HANDS
 
-    async def _claim(self) -> int:
+    async def _claim(self, hand: int) -> int:
         async with transaction(self.database) as connection:
             busy = [r[0] for r in await rows(connection, _BUSY)]
             if busy:
@@ -115,9 +151,10 @@ class Sender:
         by_territory: dict[str, dict[str, int]] = defaultdict(dict)
         for partner in busy:
             desk = self.desk.partner(partner)
-            if desk.outbound is not None and desk.outbound.transport != "file":
-                free = desk.outbound.concurrency - self._busy[partner]
-                by_territory[desk.territory][partner] = max(0, min(free, BATCH))
+            if desk.outbound is None or desk.outbound.transport == "file" or self._hand(partner) != hand:
+                continue
+            free = desk.outbound.concurrency - self._busy[partner]
+            by_territory[desk.territory][partner] = max(0, min(free, BATCH))
         total = 0
         for slots in by_territory.values():
             taken = await claim(self.database, self.desk, slots, self.guard.now())
@@ -132,15 +169,17 @@ class Sender:
         for partner, poisoned in taken.composed:
             health = self._health[partner]
             health.poison_row = health.poison_row + 1 if poisoned else 0
-            health.recent.append(poisoned)
-            share = sum(health.recent) / limits["poison_of"]
             full = len(health.recent) == limits["poison_of"]
+            health.poisoned += poisoned - (health.recent[0] if full else 0)
+            health.recent.append(poisoned)
+            full = len(health.recent) == limits["poison_of"]
+            share = health.poisoned / limits["poison_of"]
             if health.poison_row >= limits["poison_in_a_row"] or (full and share >= limits["poison_share"]):
                 await pause_errors(self.database, partner, "its connector fails on most items")
                 log.error(
                     "the connector of partner %s fails on most items: paused until a person resumes", partner
                 )
-                health.poison_row = 0
+                health.poison_row = health.poisoned = 0
                 health.recent.clear()
 
     def _start(self, items: Sequence[Claimed]) -> None:
@@ -161,7 +200,7 @@ class Sender:
             outcome = Outcome("unknown", type(error).__name__)
         self.guard.close(item.deadline)
         self._busy[item.partner] -= 1
-        self._ended.append(Ended(item, outcome))
+        self._ended[self._hand(item.partner)].append(Ended(item, outcome))
         self.woken.set()
 
     async def _attempt(self, item: Claimed) -> Outcome | Lookup:
@@ -182,14 +221,14 @@ class Sender:
             return await partner.connector.outbound.look_up(item.message, attempt)
         return await partner.connector.outbound.send(item.message, attempt)
 
-    async def _settle(self) -> int:
-        ended, self._ended = self._ended[: 2 * BATCH], self._ended[2 * BATCH :]
+    async def _settle(self, hand: int) -> int:
+        ended, self._ended[hand] = self._ended[hand][: 2 * BATCH], self._ended[hand][2 * BATCH :]
         if not ended:
             return 0
         try:
             result = await settle(self.database, self.desk, ended, random.random, self.link)
         except BaseException:
-            self._ended = ended + self._ended
+            self._ended[hand] = ended + self._ended[hand]
             raise
         for item, to in result.done:
             self.counts[to.state] += 1
@@ -216,7 +255,8 @@ class Sender:
 
     async def _drain(self) -> None:
         """After a stop: wait for what is under way (each ends by its deadline), then settle it."""
-        while self._tasks or self._ended:
+        while self._tasks or any(self._ended):
             if self._tasks:
                 await asyncio.wait(set(self._tasks), timeout=self.tick)
-            await self._settle()
+            for hand in range(HANDS):
+                await self._settle(hand)

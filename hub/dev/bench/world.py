@@ -14,8 +14,14 @@ from hub.sdk.manifest import Connector, load
 from hub.settings import Settings
 
 TERRITORY, SENDER = "76", "caf-bench"
-RECIPIENTS = tuple(f"cd-bench-{n}" for n in range(1, 5))
-"""Systems of organisations of the kind that receives every fact of the CAF."""
+_LEFT_OUT = {
+    "cd-bench-1": (),
+    "cd-bench-2": ("person.phones", "person.email", "person.address"),
+    "cd-bench-3": ("person.birth_date", "person.birth_day_known", "person.sex", "groups", "consent"),
+    "cd-bench-4": ("person.email", "claim_on", "payer", "role"),
+}
+RECIPIENTS = tuple(_LEFT_OUT)
+"""Systems of organisations of the kind that receives every fact of the CAF; each has an agreement and a view of its own."""
 
 
 def make_app(settings: Settings) -> App:
@@ -58,13 +64,17 @@ def _partners() -> Partners:
                 id=f"a-{name}",
                 organisation=f"o-{name}",
                 records=tuple(defaults("departement")),
+                narrow={
+                    record: tuple(path for path in default.fields if path not in left_out)
+                    for record, default in defaults("departement").items()
+                },
                 purpose="Banc d'essai",
                 legal_basis="none: invented people only",
                 start=date(2025, 1, 1),
                 end=date(2099, 12, 31),
                 case_number="BANC",
             )
-            for name in RECIPIENTS
+            for name, left_out in _LEFT_OUT.items()
         ),
     )
 
