@@ -16,6 +16,8 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaMessage
 
 log = logging.getLogger("hub.log")
+# FastStream says at every start what we decided once: topics are made by hub.log.topics, never by a reader
+log.addFilter(lambda record: not str(record.msg).startswith("Auto create topics is disabled"))
 
 
 def broker(bootstrap: str, client_id: str) -> KafkaBroker:
