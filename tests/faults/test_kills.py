@@ -65,6 +65,7 @@ async def test_kill_9_at_each_seam_one_after_the_other_loses_and_repeats_nothing
 
 
 @pytest.mark.faults
+@pytest.mark.timeout(1500)
 async def test_kill_9_at_random_moments_loses_and_repeats_nothing(database, stack, tmp_path):
     """HUB_FAULTS kills (default 100), each after some seconds of work at a moment drawn from a seed that is printed."""
     kills, seed = int(os.environ.get("HUB_FAULTS", "100")), random.randrange(10**6)
@@ -74,7 +75,7 @@ async def test_kill_9_at_random_moments_loses_and_repeats_nothing(database, stac
         for _ in range(kills):
             world.people += 2
             running = world.start()
-            await asyncio.sleep(1.5 + draw.random() * 4)
+            await asyncio.sleep(2 + draw.random() * 3)
             running.kill()
             assert await ended(running) in (KILLED, 0)
         await finish(world)
