@@ -5,6 +5,7 @@ Order of locks: gate shared, the partners' (tried), then rows. Nothing outside i
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,12 +17,36 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hub.delivery import lane
-from hub.delivery.compose import Composed, SealedEvent, compose, stored
+from hub.delivery.compose import Composed, Item, SealedEvent, compose_all, stored
 from hub.delivery.desk import Desk, PartnerDesk
 from hub.people.keys import KeyLost, KeyServiceDown
 from hub.rights.view import Withheld
 from hub.sdk.outbound import Message, Nothing, Recipient
 from hub.store.database import rows, run, scalar, transaction
+
+log = logging.getLogger("hub.delivery")
+
+
+class Head(NamedTuple):
+    """A due delivery as the claim reads it; `head` = it is its lane's head."""
+
+    id: int
+    no: int
+    replay: int
+    partner: str
+    person: UUID
+    record: str
+    matter: str | None
+    attempt: int
+    tries: int
+    marked_by: int | None
+    marked_at: datetime | None
+    message_hash: bytes | None
+    created_at: datetime
+    head: bool
+
+
+_COLUMNS = ", ".join(f"d.{name}" for name in Head._fields[:-1])
 
 
 class Claimed(NamedTuple):
@@ -79,6 +104,10 @@ class Closes:
     reason: str
     due: datetime | None = None
     code: str | None = None
+
+
+Prepared = Closes | tuple[Message, Recipient, Composed | None]
+"""What becomes of a due head: closed, or a message for a recipient, newly composed or (None) as it was stored."""
 
 
 async def claim(database: AsyncEngine, desk: Desk, slots: Mapping[str, int], monotonic: float) -> Taken:
@@ -139,13 +168,13 @@ async def _spend(connection: AsyncConnection, sent: Mapping[str, int]) -> None:
     )
 
 
-async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> list[Any]:
+async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> list[Head]:
     """The due items of each partner that is loaded and not paused (one probe when its automatic pause has run out),
     unless an older event of their person is unrouted; `head` says whether the item is its lane's head."""
-    return await rows(
+    found = await rows(
         connection,
-        """
-        select d.*, h.id = d.id as head
+        f"""
+        select {_COLUMNS}, h.id = d.id as head
         from unnest(cast(:partners as text[]), cast(:slots as int[])) as want(partner, slots)
         join partner p on p.id = want.partner and p.loaded and p.removed_at is null
         cross join lateral (
@@ -173,10 +202,11 @@ async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> l
         partners=list(slots),
         slots=list(slots.values()),
     )
+    return [Head(*row) for row in found]
 
 
 async def _take(
-    connection: AsyncConnection, desk: Desk, heads: Sequence[Any], now: datetime, monotonic: float
+    connection: AsyncConnection, desk: Desk, heads: Sequence[Head], now: datetime, monotonic: float
 ) -> Taken:
     events = await load_events(connection, {r.no for r in heads})
     terms = {p: _terms(desk, p, now, monotonic) for p in {r.partner for r in heads}}
@@ -186,19 +216,77 @@ async def _take(
     )
     kept = await _stored_messages(connection, [r.id for r in heads if r.marked_by is not None])
     sends, closes = _Sends([], [], []), []
-    for row in heads:
-        its, event = terms[row.partner], events[row.no]
-        outcome = prepare(desk, its.partner, row, event, people, kept.get(row.id), now)
+    for row, outcome in zip(heads, _outcomes(desk, terms, heads, events, people, kept, now), strict=True):
         if isinstance(outcome, Closes):
             closes.append(outcome)
         else:
-            _add(sends, row, event, its, now, *outcome)
+            _add(sends, row, events[row.no], terms[row.partner], now, *outcome)
     await _write_sends(connection, sends)
     await write_closes(connection, closes)
     composed = [(c.row.partner, c.reason == "poison") for c in closes] + [
         (c.partner, False) for c in sends.claimed
     ]
     return Taken(sends.claimed, len(closes), composed)
+
+
+def _outcomes(
+    desk: Desk,
+    terms: Mapping[str, _Terms],
+    heads: Sequence[Head],
+    events: Mapping[int, SealedEvent],
+    people: Mapping[UUID, Any],
+    kept: Mapping[int, Any],
+    now: datetime,
+) -> list[Prepared]:
+    """What becomes of each head. All together, step by step; as soon as something is wrong with one, each by itself."""
+    if not kept:
+        try:
+            return _prepare_all(desk, terms, heads, events, people, now)
+        except Exception as error:
+            log.debug("%d items are prepared one by one: %s", len(heads), type(error).__name__)
+    return [
+        prepare(desk, terms[row.partner].partner, row, events[row.no], people, kept.get(row.id), now)
+        for row in heads
+    ]
+
+
+def _prepare_all(
+    desk: Desk,
+    terms: Mapping[str, _Terms],
+    heads: Sequence[Head],
+    events: Mapping[int, SealedEvent],
+    people: Mapping[UUID, Any],
+    now: datetime,
+) -> list[Prepared]:
+    """As `prepare` for unmarked items, a fifth faster: one piece of code at a time stays in the processor's caches.
+    Raises what `prepare` catches."""
+    partners = [terms[row.partner].partner for row in heads]
+    views = [
+        desk.view(partner, events[row.no], people[row.person], now)
+        for row, partner in zip(heads, partners, strict=True)
+    ]
+    recipients = [
+        desk.recipient(partner, row.person, people[row.person])
+        for row, partner in zip(heads, partners, strict=True)
+    ]
+    items = [
+        Item(events[row.no], view, recipient, partner.connector, row.id)
+        for row, view, recipient, partner in zip(heads, views, recipients, partners, strict=True)
+        if not isinstance(view, Withheld)
+    ]
+    composed = iter(compose_all(items, desk.master, desk.codec, desk.keys))
+    return [
+        Closes(row, "withheld", view.reason)
+        if isinstance(view, Withheld)
+        else _prepared(row, recipient, next(composed))
+        for row, view, recipient in zip(heads, views, recipients, strict=True)
+    ]
+
+
+def _prepared(row: Any, recipient: Recipient, composed: Composed | Nothing) -> Prepared:
+    if isinstance(composed, Nothing):
+        return Closes(row, "withheld", "nothing_to_say")
+    return composed.message, recipient, composed
 
 
 def prepare(
@@ -209,7 +297,7 @@ def prepare(
     people: Any,
     kept: Any | None,
     now: datetime,
-) -> Closes | tuple[Message, Recipient, Composed | None]:
+) -> Prepared:
     """Rights, keys, translation of one item; what goes wrong with it concerns it alone."""
     view = desk.view(partner, event, people[row.person], now)
     if isinstance(view, Withheld):
@@ -221,9 +309,8 @@ def prepare(
             if view.less_than(f for f in kept.fields if f not in released):
                 return Closes(row, "withheld", "less_than_stored")
             return stored(kept.sealed, event.person, row.id, desk.keys), recipient, None
-        composed = compose(
-            event, view, recipient, partner.connector, desk.master, desk.codec, desk.keys, row.id
-        )
+        item = Item(event, view, recipient, partner.connector, row.id)
+        return _prepared(row, recipient, *compose_all([item], desk.master, desk.codec, desk.keys))
     except KeyServiceDown:
         return Closes(row, "waiting", "key_service", due=now + timedelta(minutes=1))
     except KeyLost:
@@ -231,9 +318,6 @@ def prepare(
     except Exception as error:
         # a bug in a connector poisons this item; the type names it, the text could hold personal data
         return Closes(row, "human", "poison", code=type(error).__name__)
-    if isinstance(composed, Nothing):
-        return Closes(row, "withheld", "nothing_to_say")
-    return composed.message, recipient, composed
 
 
 class _Terms(NamedTuple):
@@ -263,7 +347,7 @@ def _terms(desk: Desk, name: str, now: datetime, monotonic: float) -> _Terms:
 
 def _add(
     sends: _Sends,
-    row: Any,
+    row: Head,
     event: SealedEvent,
     its: _Terms,
     now: datetime,
@@ -367,12 +451,7 @@ async def load_events(connection: AsyncConnection, numbers: set[int]) -> dict[in
         "select no, id, record, version, territory, person, body, occurred_at, facts from event where no = any(cast(:nos as bigint[]))",
         nos=list(numbers),
     )
-    return {
-        r.no: SealedEvent(
-            r.no, r.id, r.record, r.version, r.territory, r.person, r.body, r.occurred_at, r.facts
-        )
-        for r in found
-    }
+    return {row[0]: SealedEvent(*row) for row in found}
 
 
 async def _stored_messages(connection: AsyncConnection, deliveries: Sequence[int]) -> dict[int, Any]:

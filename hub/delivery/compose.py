@@ -5,9 +5,10 @@ No database and no network: the claim hands over what it read. `translate` may r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -25,7 +26,7 @@ _compress = zstandard.ZstdCompressor(level=1).compress
 _decompress = zstandard.ZstdDecompressor().decompress
 
 
-@dataclass(slots=True)
+@dataclass
 class SealedEvent:
     """An event's row as the claim read it. Decoded once for all partners of a claim; blocks opened once when needed."""
 
@@ -41,6 +42,11 @@ class SealedEvent:
     _clear: dict[str, Any] | None = None
     _opened: dict[str, bytes | None] = field(default_factory=dict)
     _facts: dict[Any, Facts] = field(default_factory=dict)
+
+    @cached_property
+    def text(self) -> str:
+        """Its id as text."""
+        return str(self.id)
 
     def facts_now(self, restricted: bool, objections: tuple[str, ...], erasing: bool) -> Facts:
         """What accept stored for routing, with the person's flags of this moment."""
@@ -75,7 +81,7 @@ def event_view(event: SealedEvent, view: View, codec: Codec, keys: DataKeys) -> 
             plain = event.block(name, codec, keys)
             if plain is not None:
                 fields[name] = codec.decode_block(event.record, name, plain, wanted, event.version)
-    return EventView(event.record, str(event.id), event.no, event.occurred_at, event.territory, fields)
+    return EventView(event.record, event.text, event.no, event.occurred_at, event.territory, fields)
 
 
 class Composed(NamedTuple):
@@ -88,41 +94,54 @@ class Composed(NamedTuple):
     echo: bytes | None
 
 
-def compose(
-    event: SealedEvent,
-    view: View,
-    recipient: Recipient,
-    connector: Connector,
-    master: MasterKey,
-    codec: Codec,
-    keys: DataKeys,
-    delivery: int,
-) -> Composed | Nothing:
-    """Translate and seal under the event's person's key, AAD = the delivery."""
-    seen = event_view(event, view, codec, keys)
-    message = connector.outbound.translate(seen, recipient)
-    if isinstance(message, Nothing):
-        return message
-    encoded = message.encode()
-    return Composed(
-        message,
-        master.message_hash(encoded),
-        keys.seal(event.person, _compress(encoded), f"message:{delivery}"),
-        view.fields | {f"released.{kind}" for kind in recipient.released}
-        if recipient.released
-        else view.fields,
-        _echo(event, seen, connector, recipient.partner, master),
-    )
+class Item(NamedTuple):
+    """What a message is composed from. `delivery` is the place that its stored form is sealed for."""
+
+    event: SealedEvent
+    view: View
+    recipient: Recipient
+    connector: Connector
+    delivery: int
 
 
-def _echo(
-    event: SealedEvent, seen: EventView, connector: Connector, partner: str, master: MasterKey
-) -> bytes | None:
+def compose_all(
+    items: Sequence[Item], master: MasterKey, codec: Codec, keys: DataKeys
+) -> list[Composed | Nothing]:
+    """Translate and seal under each event's person's key, AAD = the delivery. Raises what a `translate` raises."""
+    for item in items:
+        item.event.clear(codec)
+    seen = [event_view(event, view, codec, keys) for event, view, *_ in items]
+    messages = [
+        item.connector.outbound.translate(fields, item.recipient)
+        for item, fields in zip(items, seen, strict=True)
+    ]
+    encoded = [b"" if isinstance(message, Nothing) else message.encode() for message in messages]
+    hashes = [master.message_hash(data) for data in encoded]
+    packed = [_compress(data) for data in encoded]
+    sealed = [
+        keys.seal(item.event.person, data, f"message:{item.delivery}")
+        for item, data in zip(items, packed, strict=True)
+    ]
+    return [
+        message
+        if isinstance(message, Nothing)
+        else Composed(message, digest, data, _fields(item), _echo(item, fields, master))
+        for item, message, fields, digest, data in zip(items, messages, seen, hashes, sealed, strict=True)
+    ]
+
+
+def _fields(item: Item) -> frozenset[str]:
+    released = item.recipient.released
+    return item.view.fields | {f"released.{kind}" for kind in released} if released else item.view.fields
+
+
+def _echo(item: Item, seen: EventView, master: MasterKey) -> bytes | None:
     """The hash under which the partner's own report of this fact will be recognised; None when it declares none."""
-    declared = connector.manifest.outbound.records.get(event.record) if connector.manifest.outbound else None
+    outbound = item.connector.manifest.outbound
+    declared = outbound.records.get(item.event.record) if outbound else None
     if declared is None or not declared.echo:
         return None
-    return echo_hash(master, partner, seen.fields, declared.echo)
+    return echo_hash(master, item.recipient.partner, seen.fields, declared.echo)
 
 
 def stored(sealed: bytes, person: UUID, delivery: int, keys: DataKeys) -> Message:

@@ -164,22 +164,22 @@ class Desk:
         taken into the cache."""
         wanted, sought = list(roots), None if kinds is None else sorted(kinds)
         found = {
-            r.id: PersonDesk(r.id, r.protected, r.restricted, tuple(r.objections), r.erasing_at is not None)
-            for r in await rows(
+            person: PersonDesk(person, protected, restricted, tuple(objections), erasing_at is not None)
+            for person, protected, restricted, objections, erasing_at in await rows(
                 connection,
                 "select id, protected, restricted, objections, erasing_at from person where id = any(cast(:ids as uuid[]))",
                 ids=wanted,
             )
         }
         if sought != []:
-            for r in await rows(
+            for person, kind, sealed in await rows(
                 connection,
                 "select distinct on (person, kind) person, kind, sealed from identifier where person = any(cast(:ids as uuid[])) "
                 "and (cast(:kinds as text[]) is null or kind = any(cast(:kinds as text[]))) order by person, kind, since desc",
                 ids=wanted,
                 kinds=sought,
             ):
-                found[r.person].identifiers[r.kind] = r.sealed
+                found[person].identifiers[kind] = sealed
         await load_keys(connection, self.keys, [*wanted, *key_owners])
         return found
 

@@ -113,7 +113,7 @@ async def _write(connection: AsyncConnection, decided: Sequence[tuple[Ended, Set
         unmarks=[s.unmark for _, s in decided],
         dues=[s.due_in for _, s in decided],
     )
-    return {r.id for r in found}
+    return {row[0] for row in found}
 
 
 async def _log(
