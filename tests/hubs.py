@@ -95,6 +95,7 @@ class World:
     app: App
     sender: Sender
     ids: dict[str, str]
+    folder: tempfile.TemporaryDirectory[str]
     claimed: list[Claimed] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -172,7 +173,8 @@ class World:
 
 async def make_world(url: str, kafka: str = "", **connectors: Connector) -> World:
     """Configure a territory on a migrated database. `connectors`: partner name → its own connector."""
-    home = Path(tempfile.mkdtemp(prefix="hub-world-"))
+    folder = tempfile.TemporaryDirectory(prefix="hub-world-", ignore_cleanup_errors=True)
+    home = Path(folder.name)
     app = App(Settings(home=home, database_url=url, kafka=kafka or None, topic_prefix=f"t{uuid4().hex[:8]}."))
     plain = recorder_connector()
     app.__dict__["connectors"] = {plain.name: plain} | {c.name: c for c in connectors.values()}
@@ -184,7 +186,7 @@ async def make_world(url: str, kafka: str = "", **connectors: Connector) -> Worl
     await apply_configuration(app.database, world.territory(), "test")
     await apply_configuration(app.database, partners(ids, connectors), "test")
     await app.desk_ready()
-    return World(app, app.sender(Clock()), ids)
+    return World(app, app.sender(Clock()), ids, folder)
 
 
 def partners(ids: dict[str, str], connectors: dict[str, Connector]) -> Partners:

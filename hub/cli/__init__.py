@@ -7,6 +7,7 @@ from __future__ import annotations
 import typer
 
 from hub.cli import (
+    bench,
     connector,
     delivery,
     demo,
@@ -44,6 +45,7 @@ app.command("import")(import_.import_)
 app.command("why")(why.why)
 app.command("reconcile")(reconcile.reconcile)
 # nouns
+app.add_typer(bench.app, name="bench")
 app.add_typer(connector.app, name="connector")
 app.add_typer(delivery.app, name="delivery")
 app.add_typer(event.app, name="event")

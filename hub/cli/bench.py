@@ -36,6 +36,33 @@ def deliver(
         _show(report)
 
 
+@app.command("file")
+def file(
+    households: Annotated[int, typer.Option(min=10, help="Households in the monthly file.")] = 43_300,
+    changed: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share that changes in the second month.")
+    ] = 0.02,
+    json: Json = False,
+) -> None:
+    """A monthly CNAF file: baseline, a month with changes, the same file again; seconds and peak memory of each."""
+    import asyncio
+
+    from hub.dev.bench.file import ImportFailed, measure
+    from hub.dev.bench.place import own_parts
+    from hub.dev.embedded.artifacts import PartFailed
+
+    with reported(ImportFailed, PartFailed):
+        with own_parts(("postgres",)) as place:
+            report = asyncio.run(measure(place, households, changed, say))
+    if json:
+        emit(report)
+    else:
+        table(
+            ("import", "seconds", "peak MiB", "households", "events", "rejects"),
+            [(i.name, i.seconds, i.peak_rss_mib, i.households, i.events, i.rejects) for i in report.imports],
+        )
+
+
 def _show(report: object) -> None:
     from dataclasses import asdict
 

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -183,7 +182,7 @@ async def make(
     database: str, kafka: str, people: int, keyed: str, structure: str, places: dict[str, Path]
 ) -> FaultWorld:
     """Configure the territory with short deadlines: 2 s to send, 1 s to settle."""
-    home = Path(tempfile.mkdtemp(prefix="hub-faults-"))
+    home = places["folder"].parent / "home"
     app = App(Settings(home=home, database_url=database, kafka=kafka, topic_prefix=f"f{uuid4().hex[:8]}."))
     app.__dict__["connectors"] = connectors()
     await app.prepare()
