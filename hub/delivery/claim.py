@@ -124,7 +124,7 @@ async def claim(database: AsyncEngine, desk: Desk, slots: Mapping[str, int], mon
             p: rate for p in partners if (rate := desk.partner(p).outbound and desk.partner(p).outbound.rate)
         }
         tokens = await _tokens(connection, rates) if rates else {}
-        found = await _due_heads(connection, {p: min(slots[p], tokens.get(p, slots[p])) for p in partners})
+        found = await due_heads(connection, {p: min(slots[p], tokens.get(p, slots[p])) for p in partners})
         losers = [r.id for r in found if not r.head]
         if losers:
             await run(
@@ -168,7 +168,7 @@ async def _spend(connection: AsyncConnection, sent: Mapping[str, int]) -> None:
     )
 
 
-async def _due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> list[Head]:
+async def due_heads(connection: AsyncConnection, slots: Mapping[str, int]) -> list[Head]:
     """The due items of each partner that is loaded and not paused (one probe when its automatic pause has run out),
     unless an older event of their person is unrouted; `head` says whether the item is its lane's head."""
     found = await rows(

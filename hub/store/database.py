@@ -20,6 +20,8 @@ SERVER_SETTINGS = {
     "application_name": "spie-hub",
     "jit": "off",
     "plan_cache_mode": "force_custom_plan",
+    # rows of a batch by their primary key, not a scan of the whole table, as long as it is small
+    "random_page_cost": "1.1",
     "statement_timeout": "30000",
     "lock_timeout": "10000",
     "idle_in_transaction_session_timeout": "10000",

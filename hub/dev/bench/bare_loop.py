@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
@@ -18,15 +19,22 @@ Place = Mapping[tuple[str, int], int]
 """(topic, partition) → offset."""
 
 
-def ends(bootstrap: str, topics: Sequence[str], patience: float = 30.0) -> Place:
-    """Where the topics end now; topics just made are waited for. Raises KafkaException."""
-    reader = Consumer({"bootstrap.servers": bootstrap, "group.id": "hub-bench"})
+def client(app: App, **settings: Any) -> dict[str, Any]:
+    """Settings of a confluent-kafka client of the bench; its library keeps quiet about connections that come and go."""
+    return {"bootstrap.servers": app.settings.kafka, "log_level": 2} | settings
+
+
+def ends(app: App, patience: float = 30.0) -> Place:
+    """Where the hub's topics end now; topics just made are waited for. Raises KafkaException."""
+    reader = Consumer(client(app, **{"group.id": "hub-bench"}))
     deadline = time.monotonic() + patience
     try:
         while True:
             try:
                 known = reader.list_topics(timeout=30).topics
-                parts = [TopicPartition(topic, part) for topic in topics for part in known[topic].partitions]
+                parts = [
+                    TopicPartition(topic, part) for topic in app.topics for part in known[topic].partitions
+                ]
                 return {(p.topic, p.partition): reader.get_watermark_offsets(p, timeout=30)[1] for p in parts}
             except KafkaException:
                 if time.monotonic() > deadline:
@@ -38,19 +46,12 @@ def ends(bootstrap: str, topics: Sequence[str], patience: float = 30.0) -> Place
 
 def run(app: App, start: Place, events: int) -> float:
     """Consume `events` records from `start`, decode, translate, encode, produce; the seconds it took."""
-    bootstrap, out = app.settings.kafka, f"{app.settings.topic_prefix}hub-bench.{uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    out = f"{app.settings.topic_prefix}hub-bench.{uuid4().hex[:8]}"
+    admin = AdminClient(client(app))
     admin.create_topics([NewTopic(out, 12, 1)])[out].result(30)
-    consumer = Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "hub-bench", "enable.auto.commit": False}
-    )
+    consumer = Consumer(client(app, **{"group.id": "hub-bench", "enable.auto.commit": False}))
     producer = Producer(
-        {
-            "bootstrap.servers": bootstrap,
-            "enable.idempotence": True,
-            "linger.ms": 5,
-            "compression.type": "zstd",
-        }
+        client(app, **{"enable.idempotence": True, "linger.ms": 5, "compression.type": "zstd"})
     )
     recipient = Recipient("bench", "p1:BENCH")
     now = datetime.now(UTC)

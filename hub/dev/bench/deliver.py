@@ -10,30 +10,30 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
 import psutil
-from confluent_kafka import ConsumerGroupState
+from confluent_kafka import ConsumerGroupState, KafkaException
 from confluent_kafka.admin import AdminClient
 
 from consumers.dispatch import GROUP
 from hub.app import App
 from hub.dev.bench import bare_loop, job_queue, waiting
-from hub.dev.bench.place import Place, tree_seconds
+from hub.dev.bench.place import Place, per_item, tree_seconds
 from hub.dev.bench.traffic import month
 from hub.dev.bench.world import RECIPIENTS, SENDER, configure, make_app
 from hub.intake.results import Accepted, Incoming
 from hub.ledger.reconcile import reconcile
 from hub.log import topics
 from hub.roles import child_environment
+from hub.sdk.inbound import Draft
 from hub.store.database import scalar, transaction
 
 BATCH = 500
-MICROSECONDS = 1_000_000
 Say = Callable[[str], None]
 
 
@@ -57,7 +57,7 @@ class Round:
 @dataclass(frozen=True)
 class Report:
     """Medians of the rounds. `ratio_bare` compares events, `ratio_queue` deliveries with jobs; `whole_events_per_s` is
-    accept and the way one after the other."""
+    accept and the way one after the other; `claim_ms_with_100k_waiting` is what it takes to find and lock the due heads."""
 
     events: int
     deliveries: int
@@ -71,7 +71,7 @@ class Report:
     queue_jobs_per_s: float
     ratio_queue: float
     claim_ms_with_100k_waiting: float
-    claims_with_100k_waiting: waiting.Claims
+    claims: waiting.Claims
     cpu_us_per_event: dict[str, float | None]
     rss_mib: dict[str, float]
     unaccounted: int
@@ -88,52 +88,44 @@ async def deliver(place: Place, events: int, rounds: int, others: int, say: Say)
     try:
         await configure(app)
         await asyncio.to_thread(topics.ensure, app.settings.kafka, app.topics)
+        warm = list(month(0, events))
+        await _accept(place, app, warm)
+        await _way(place, app, len(warm))
         measured = []
-        for number in range(rounds):
-            measured.append(await _round(place, app, 1 + number * events, events))
-            say(f"round {number + 1} of {rounds}: {measured[-1].events_per_s:.0f} events/s")
-        unaccounted = await _proven(app, events * rounds)
-        claims = await waiting.measure(app, 1 + rounds * events, others)
+        for number in range(1, rounds + 1):
+            measured.append(await _round(place, app, list(month(number, events))))
+            say(f"round {number} of {rounds}: {measured[-1].events_per_s:.0f} events/s")
+        unaccounted = await _proven(app, len(warm) + rounds * events)
+        claims = await waiting.measure(app, others)
         version = await _scalar(app, "show server_version")
         return _report(events, measured, claims, unaccounted, version)
     finally:
         await app.close()
 
 
-async def _round(place: Place, app: App, first: int, events: int) -> Round:
-    place_now = await asyncio.to_thread(bare_loop.ends, app.settings.kafka, sorted(app.topics))
-    accept, accept_cpu = await _accept(place, app, first, events)
-    async with _roles(app) as processes:
-        await _joined(app)
-        before = _used(place, processes)
-        began = await _scalar(app, "select clock_timestamp()")
-        log, _ = processes.values()
-        log.stdin.write(b"go\n")
-        await _drained(app, processes)
-        ended = await _scalar(app, "select max(settled_at) from delivery")
-        used = {
-            name: _per_event(after, before[name], events) for name, after in _used(place, processes).items()
-        }
-        memory = {name: psutil.Process(p.pid).memory_info().rss / 2**20 for name, p in processes.items()}
-    seconds = (ended - began).total_seconds()
-    bare = await asyncio.to_thread(bare_loop.run, app, place_now, events)
-    queue = await job_queue.run(app.settings.database_url, events * len(RECIPIENTS))
+async def _round(place: Place, app: App, drafts: Sequence[Draft]) -> Round:
+    events, deliveries = len(drafts), len(drafts) * len(RECIPIENTS)
+    log_ends = await asyncio.to_thread(bare_loop.ends, app)
+    accept, accept_cpu = await _accept(place, app, drafts)
+    way, way_cpu, memory = await _way(place, app, events)
+    bare = await asyncio.to_thread(bare_loop.run, app, log_ends, events)
+    queue = await job_queue.run(place, deliveries)
+    queue_cpu = {"queue_python_per_job": queue.python_us, "queue_postgres_per_job": queue.postgres_us}
     return Round(
         events / accept,
-        events / seconds,
-        events * len(RECIPIENTS) / seconds,
+        events / way,
+        deliveries / way,
         events / bare,
-        queue,
-        accept_cpu | used,
+        queue.jobs_per_s,
+        accept_cpu | way_cpu | queue_cpu,
         memory,
     )
 
 
-async def _accept(place: Place, app: App, first: int, events: int) -> tuple[float, dict[str, float | None]]:
+async def _accept(place: Place, app: App, drafts: Sequence[Draft]) -> tuple[float, dict[str, float | None]]:
     """Seconds for all batches, and what they cost here and in PostgreSQL."""
-    drafts = list(month(first, events))
     began, python, postgres = time.perf_counter(), time.process_time(), place.cpu_seconds("postgres")
-    for start in range(0, events, BATCH):
+    for start in range(0, len(drafts), BATCH):
         results = await app.acceptor.accept(
             SENDER, "bench", [Incoming(draft) for draft in drafts[start : start + BATCH]]
         )
@@ -142,9 +134,27 @@ async def _accept(place: Place, app: App, first: int, events: int) -> tuple[floa
             raise BenchFailed(f"an invented fact was not accepted: {refused}")
     seconds = time.perf_counter() - began
     return seconds, {
-        "accept_python": _per_event(time.process_time(), python, events),
-        "accept_postgres": _per_event(place.cpu_seconds("postgres"), postgres, events),
+        "accept_python": per_item(time.process_time(), python, len(drafts)),
+        "accept_postgres": per_item(place.cpu_seconds("postgres"), postgres, len(drafts)),
     }
+
+
+async def _way(
+    place: Place, app: App, events: int
+) -> tuple[float, dict[str, float | None], dict[str, float]]:
+    """From the relay's start to the last settle: seconds, CPU µs per event and MiB by process."""
+    async with _roles(app) as processes:
+        await _joined(app)
+        before = _used(place, processes)
+        began = await _scalar(app, "select clock_timestamp()")
+        processes["log"].stdin.write(b"go\n")
+        await _drained(app, processes)
+        ended = await _scalar(app, "select max(settled_at) from delivery")
+        used = {
+            name: per_item(after, before[name], events) for name, after in _used(place, processes).items()
+        }
+        memory = {name: psutil.Process(p.pid).memory_info().rss / 2**20 for name, p in processes.items()}
+    return (ended - began).total_seconds(), used, memory
 
 
 @asynccontextmanager
@@ -171,35 +181,42 @@ async def _roles(app: App) -> AsyncIterator[dict[str, asyncio.subprocess.Process
 
 async def _joined(app: App, patience: float = 60.0) -> None:
     """Wait until the consumers have their partitions."""
-    admin, group = AdminClient({"bootstrap.servers": app.settings.kafka}), app.settings.topic_prefix + GROUP
+    admin, group = AdminClient(bare_loop.client(app)), app.settings.topic_prefix + GROUP
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        described = admin.describe_consumer_groups([group])[group]
-        found = await asyncio.to_thread(described.result)
-        if found.state == ConsumerGroupState.STABLE and any(
-            m.assignment.topic_partitions for m in found.members
-        ):
+        try:
+            found = await asyncio.to_thread(admin.describe_consumer_groups([group])[group].result)
+        except KafkaException:  # its coordinator is not chosen yet
+            found = None
+        stable = found is not None and found.state == ConsumerGroupState.STABLE
+        if stable and any(member.assignment.topic_partitions for member in found.members):
             return
         await asyncio.sleep(0.2)
     raise BenchFailed("the consumers did not join their group")
+
+
+_OPEN = """
+select (select 1 from event_way where routed_at is null limit 1) is not null
+    or (select 1 from delivery where state in ('waiting', 'sending', 'human') limit 1) is not null
+"""
+_PROGRESS = "select n_tup_ins + n_tup_upd from pg_stat_user_tables where relname = 'delivery'"
 
 
 async def _drained(
     app: App, processes: dict[str, asyncio.subprocess.Process], patience: float = 60.0
 ) -> None:
     """Wait until nothing is unrouted, waiting or sending; at most `patience` seconds without any progress."""
-    open_ = "(select count(*) from event_way where routed_at is null) + (select count(*) from delivery where state in ('waiting', 'human'))"
-    sending = "(select count(*) from delivery where state = 'sending')"
     last, since = -1, time.monotonic()
-    while left := await _scalar(app, f"select {open_} + {sending}"):
+    while await _scalar(app, _OPEN):
         ended = [name for name, process in processes.items() if process.returncode is not None]
         if ended:
             raise BenchFailed(f"the process {ended[0]} ended")
-        if left != last:
-            last, since = left, time.monotonic()
+        done = await _scalar(app, _PROGRESS)
+        if done != last:
+            last, since = done, time.monotonic()
         if time.monotonic() - since > patience:
-            raise BenchFailed(f"{left} events and deliveries stay open")
-        await asyncio.sleep(0.25)
+            raise BenchFailed("events or deliveries stay open")
+        await asyncio.sleep(0.5)
 
 
 async def _proven(app: App, events: int) -> int:
@@ -219,10 +236,6 @@ def _used(place: Place, processes: dict[str, asyncio.subprocess.Process]) -> dic
         "postgres": place.cpu_seconds("postgres"),
         "kafka": place.cpu_seconds("kafka"),
     }
-
-
-def _per_event(after: float | None, before: float | None, events: int) -> float | None:
-    return None if after is None or before is None else (after - before) / events * MICROSECONDS
 
 
 async def _scalar(app: App, sql: str) -> Any:
@@ -260,8 +273,8 @@ def _report(
         ratio_bare=round(median(one.events_per_s / one.bare_loop_events_per_s for one in measured), 3),
         queue_jobs_per_s=round(middle("queue_jobs_per_s")),
         ratio_queue=round(median(one.deliveries_per_s / one.queue_jobs_per_s for one in measured), 3),
-        claim_ms_with_100k_waiting=claims.claim_ms,
-        claims_with_100k_waiting=claims,
+        claim_ms_with_100k_waiting=claims.heads_ms,
+        claims=claims,
         cpu_us_per_event=middles("cpu_us_per_event"),
         rss_mib=middles("rss_mib"),
         unaccounted=unaccounted,

@@ -49,3 +49,8 @@ def tree_seconds(pid: int) -> float:
             if process is root:
                 total += times.children_user + times.children_system
     return total
+
+
+def per_item(after: float | None, before: float | None, items: int) -> float | None:
+    """CPU µs per item between two readings of seconds; None when there is none."""
+    return None if after is None or before is None else (after - before) / items * 1_000_000

@@ -1,4 +1,4 @@
-"""Invented facts of a CAF month: half of the events are entrants, half a change of address of the same people."""
+"""Invented facts of CAF months: half of a month's events are entrants, half tell that last month's entrants moved."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from hub.sdk.inbound import Address, Draft, Position, Subject
 OBSERVED_AT = datetime(2026, 4, 2, 1, 18, 36, tzinfo=UTC)
 
 
-def month(first: int, events: int) -> Iterator[Draft]:
-    """`events` drafts about people numbered from `first`: all entrants, then the changes in the same order."""
-    people = (events + 1) // 2
-    for number in range(first, first + people):
-        yield entrant(number)
-    for number in range(first, first + events - people):
-        yield moved(number)
+def month(number: int, events: int) -> Iterator[Draft]:
+    """The drafts of one month, from 1; month 0 has the entrants only. One event per person and month."""
+    people = events // 2
+    for person in range(number * people, (number + 1) * people):
+        yield entrant(person)
+    if number:
+        for person in range((number - 1) * people, number * people):
+            yield moved(person)
 
 
 def entrant(number: int) -> Draft:
