@@ -17,7 +17,7 @@ from hub.delivery.routing import write_finding
 from hub.log.scan import Seen
 from hub.rights.configuration import Configuration
 from hub.rights.route import Erase, Facts, Verdict, Withhold, route
-from hub.store.database import rows, run, scalar, transaction
+from hub.store.database import rows, run, scalar, transaction, unbounded
 
 CHUNK = 5000
 SHOWN = 50
@@ -74,8 +74,7 @@ async def reconcile(
     """Run all checks. With `scan` (every record now on the log) also (e); what the log lacks is then published again."""
     result = Reconciliation()
     async with transaction(database) as connection:
-        await run(connection, "set local statement_timeout = 0")
-        await run(connection, "set local idle_in_transaction_session_timeout = 0")
+        await unbounded(connection)
         await _intake(connection, result)
         await _way(connection, result)
         await _routes(connection, result)
@@ -333,6 +332,7 @@ async def _check_lost(
     """What was published before the scan began and is not there any more: a finding, and published again."""
     lost = []
     async with transaction(database) as connection:
+        await unbounded(connection)
         after = 0
         while True:
             published = await rows(

@@ -29,6 +29,10 @@ SERVER_SETTINGS = {
     "timezone": "UTC",
 }
 
+#: Milliseconds of a whole transaction (PostgreSQL ≥ 17). A client that is frozen between the parse and the execution of a
+#: statement is neither idle nor running one: nothing else ends it, and its locks stopped accept for minutes (seen).
+TRANSACTION_TIMEOUT = "60000"
+
 
 class NoRoom(Exception):
     """The database has no room (class 53): nothing was kept, the sender must try again later (507)."""
@@ -36,6 +40,7 @@ class NoRoom(Exception):
 
 def engine(url: str, pool: int = 20, **server_settings: str) -> AsyncEngine:
     """An asyncpg engine for `url` (``postgresql+asyncpg://…``)."""
+    longest = server_settings.pop("transaction_timeout", TRANSACTION_TIMEOUT)
     made = create_async_engine(
         url,
         pool_size=pool,
@@ -45,6 +50,15 @@ def engine(url: str, pool: int = 20, **server_settings: str) -> AsyncEngine:
         json_serializer=lambda value: json.dumps(value, ensure_ascii=False, separators=(",", ":")),
         connect_args={"server_settings": SERVER_SETTINGS | server_settings, "timeout": 10},
     )
+
+    @event.listens_for(made.sync_engine, "connect")
+    def _bounded(connection: Any, _: Any) -> None:
+        cursor = connection.cursor()
+        cursor.execute(
+            f"select set_config(name, '{int(longest)}', false) from pg_settings where name = 'transaction_timeout'"
+        )
+        cursor.close()
+        connection.commit()
 
     @event.listens_for(made.sync_engine, "handle_error")
     def _no_room(context: Any) -> None:
@@ -79,13 +93,23 @@ async def scalar(connection: AsyncConnection, sql: str, /, **values: Any) -> Any
     return (await connection.execute(text(sql), values)).scalar()
 
 
+async def unbounded(connection: AsyncConnection) -> None:
+    """Let this transaction, which reads much and holds nobody up, take its time."""
+    await run(
+        connection,
+        "select set_config(name, '0', true) from pg_settings "
+        "where name in ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')",
+    )
+
+
 async def migrate(url: str) -> None:
     """Bring the schema to the newest migration and the state table to ``states.toml``. Idempotent.
 
     Raises RuntimeError when the server does not make commits durable (fsync or synchronous_commit off)."""
     made = engine(
-        url, pool=1, statement_timeout="0", lock_timeout="60000", idle_in_transaction_session_timeout="0"
-    )
+        url, pool=1, statement_timeout="0", lock_timeout="60000", idle_in_transaction_session_timeout="0",
+        transaction_timeout="0",
+    )  # fmt: skip
     try:
         async with made.connect() as connection:
             await durable(connection)
